@@ -1,0 +1,4 @@
+"""Tensors in, tensors out: the parts networks are made of.
+
+Knows nothing of files, configs or names.
+"""
