@@ -1,0 +1,75 @@
+"""Timing that survives a noisy machine: variants take turns in one process, medians are compared.
+
+The machine's own ceiling (a large matrix product, a large copy) is measured in the same run and
+stands beside every table.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+
+Variant = Callable[[], object]
+
+
+def interleaved(variants: Mapping[str, Variant], rounds: int = 15) -> dict[str, list[float]]:
+    """Milliseconds of every variant in every round; each round runs all of them in turn."""
+    for run in variants.values():
+        run()
+    times: dict[str, list[float]] = {name: [] for name in variants}
+    for _ in range(rounds):
+        for name, run in variants.items():
+            began = time.perf_counter()
+            run()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            times[name].append((time.perf_counter() - began) * 1e3)
+    return times
+
+
+def ceiling() -> dict[str, float]:
+    """What this machine reaches at best right now: GFLOP/s of a product, GB/s of a copy."""
+    a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
+    x, y = torch.randn(2**25), torch.empty(2**25)
+    times = interleaved({"product": lambda: a @ b, "copy": lambda: y.copy_(x)}, rounds=7)
+    return {
+        "matrix product, GFLOP/s": 2 * 2048**3 / min(times["product"]) / 1e6,
+        "copy, GB/s": 2 * x.nbytes / min(times["copy"]) / 1e6,
+    }
+
+
+def table(title: str, times: Mapping[str, list[float]]) -> list[dict[str, object]]:
+    """Prints medians and the ratio to the first variant, round by round; returns the rows."""
+    first = next(iter(times.values()))
+    rows: list[dict[str, object]] = []
+    print(f"\n{title}\n{'':<34}{'median ms':>10}{'times as fast':>16}{'(10 % to 90 %)':>18}")
+    for name, values in times.items():
+        ratios = sorted(a / b for a, b in zip(first, values, strict=True))
+        low, high = ratios[len(ratios) // 10], ratios[-1 - len(ratios) // 10]
+        row = {"case": title, "variant": name, "median_ms": statistics.median(values),
+               "times_as_fast": statistics.median(ratios), "low": low, "high": high}  # fmt: skip
+        rows.append(row)
+        print(
+            f"{name:<34}{row['median_ms']:>10.2f}{row['times_as_fast']:>16.2f}{low:>10.2f}{high:>8.2f}"
+        )
+    return rows
+
+
+def write(out: Path, rows: list[dict[str, object]]) -> None:
+    """The rows with the machine they were measured on, as JSON."""
+    machine = {
+        "processor": platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "ceiling": ceiling(),
+    }
+    for name, value in machine["ceiling"].items():  # type: ignore[attr-defined]
+        print(f"ceiling: {name} {value:.0f}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")

@@ -1,0 +1,33 @@
+"""Code in the documentation runs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import torch
+from kinema import create_model
+from kinema.models.base import models
+
+
+def blocks(page: Path) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL)
+
+
+def test_the_temporal_module_of_the_guide_is_a_complete_family(repository: Path) -> None:
+    file, step = blocks(repository / "docs" / "add-a-temporal-module.md")
+    names = {"__name__": "kinema.models.tempo", "__package__": "kinema.models"}
+    try:
+        exec(compile(file, "tempo.py", "exec"), names)  # our own page
+        model = create_model("tempo_resnet18", num_classes=3, width=8).eval()
+    finally:
+        for name in models.names("tempo_*"):
+            del models._entries[name]
+    assert model(torch.randn(2, 3, 4, 64, 64)).shape == (2, 3)
+    streaming = "from kinema.layers.streaming import State\n" + re.sub("(?m)^    ", "", step)
+    exec(compile(streaming, "step.py", "exec"), names)
+    blend, clip, state, frames = names["Blend"](4), torch.randn(1, 4, 5, 2, 2), None, []  # type: ignore[operator]
+    for t in range(5):
+        y, state = names["step"](blend, clip[:, :, t : t + 1], state)  # type: ignore[operator]
+        frames.append(y)
+    assert torch.allclose(torch.cat(frames, dim=2), blend(clip))
