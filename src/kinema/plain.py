@@ -50,10 +50,8 @@ def from_plain(kind: type[T], value: object, where: str = "") -> T:
 # `Any` below: annotations are values here, and typing gives them no common type.
 def _read(kind: Any, value: object, where: str) -> object:
     origin, args = get_origin(kind), get_args(kind)
-    if dict in map(
-        get_origin, args
-    ):  # JSON, the only annotation with `dict` among its alternatives: anything goes
-        return value
+    if any(get_origin(arg) is dict for arg in args):
+        return value  # JSON, the only annotation with `dict` among its alternatives
     if dataclasses.is_dataclass(kind):
         return _read_dataclass(kind, value, where)
     if origin is Literal:

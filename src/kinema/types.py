@@ -90,7 +90,8 @@ class InputSpec:
                 f"clips of shape {tuple(clips.shape)} must be (M, {self.channels}, T, H, W)"
             )
         repeat = self.channels // len(self.mean), self.channels // len(self.std)
-        x = clips.to(device, non_blocking=True).float(memory_format=torch.channels_last_3d)
+        x = clips.to(device, non_blocking=True)
+        x = x.to(dtype=torch.float32, memory_format=torch.channels_last_3d, copy=True)
         mean = torch.tensor(self.mean * repeat[0], device=x.device).view(1, -1, 1, 1, 1)
         std = torch.tensor(self.std * repeat[1], device=x.device).view(1, -1, 1, 1, 1)
         return x.sub_(mean * 255).div_(std * 255)

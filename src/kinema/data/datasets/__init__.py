@@ -1,0 +1,21 @@
+"""Data sets: annotation files or folders to manifests. One file each; all are found by import."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+from ._load import load_data
+from ._registry import MissingSplitError, datasets, list_datasets, register_dataset
+
+for _module in pkgutil.iter_modules(__path__):
+    if not _module.name.startswith("_"):
+        importlib.import_module(f"{__name__}.{_module.name}")
+
+__all__ = [
+    "MissingSplitError",
+    "datasets",
+    "list_datasets",
+    "load_data",
+    "register_dataset",
+]

@@ -1,0 +1,66 @@
+"""Which videos a process sees in an epoch, and in which order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+ORDER_STREAM = 1  # keeps the random streams of one seed apart
+
+
+class EpochOrder:
+    """Which items a rank sees, in which order.
+
+    Training (`shuffle`): every rank gets the same number; where the division leaves a rest, the
+    first items of the order are used again (or, with `drop_last`, the rest is left out). Otherwise
+    rank r gets items r, r + world, ...: nothing is repeated, so results are exact.
+
+    Args:
+        labels: (n,) of the items; -1: unknown.
+        batch: samples per batch on one rank.
+        seed: of the order.
+        shuffle: a new order each epoch.
+        balanced: draw classes equally often, with replacement, instead of going through all items.
+        rank: of this process.
+        world: number of processes.
+        drop_last: leave out the batch at the end that is not full.
+    """
+
+    def __init__(
+        self,
+        labels: Sequence[int],
+        *,
+        batch: int,
+        seed: int,
+        shuffle: bool,
+        balanced: bool,
+        rank: int,
+        world: int,
+        drop_last: bool,
+    ) -> None:
+        self.seed, self.drop_last = seed, drop_last
+        self._labels = np.asarray(labels, dtype=np.int64)
+        self._shuffle, self._balanced, self._rank, self._world = shuffle, balanced, rank, world
+        if not shuffle:
+            self.items = len(range(rank, len(labels), world))
+        elif drop_last:
+            self.items = len(labels) // (world * batch) * batch
+        else:
+            self.items = math.ceil(len(labels) / world)
+
+    def __call__(self, epoch: int) -> NDArray[np.int64]:
+        """Indices of this rank's items."""
+        count = len(self._labels)
+        if not self._shuffle:
+            return np.arange(self._rank, count, self._world)
+        rng = np.random.default_rng((self.seed, ORDER_STREAM, epoch))
+        if self._balanced:
+            classes, where, sizes = np.unique(self._labels, return_inverse=True, return_counts=True)
+            chances = 1 / sizes[where] / len(classes)
+            order = rng.choice(count, size=count, p=chances)
+        else:
+            order = rng.permutation(count)
+        return np.resize(order, self.items * self._world)[self._rank :: self._world]
