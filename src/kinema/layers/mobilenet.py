@@ -11,9 +11,9 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from .layout import FrameConv
+from .recompute import recompute
 from .streaming import State, step, step_through
 from .taps import NO_TAPS, Taps
 from .weights import init_convs
@@ -140,12 +140,12 @@ class MobileNetV2(nn.Module):
     def forward(self, clip: Tensor, taps: Taps = NO_TAPS) -> Tensor:
         """(N, C, T, H, W) -> (N, out_channels, T, H/32, W/32)."""
         x = clip
-        recompute = self.recompute and torch.is_grad_enabled()
+        again = self.recompute and torch.is_grad_enabled()
         for index, block in self.features.named_children():
             if not isinstance(block, InvertedResidual):
                 x = block(x)
             else:
-                run = partial(checkpoint, block, use_reentrant=False) if recompute else block
+                run = partial(recompute, block) if again else block
                 x = run(x, taps)
             x = taps(f"features.{index}", x)
         return x

@@ -13,9 +13,9 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from .layout import FrameConv, FramePool
+from .recompute import recompute
 from .streaming import State, step, step_through
 from .taps import NO_TAPS, Taps
 from .weights import init_convs
@@ -294,12 +294,12 @@ class ResNet(nn.Module):
         for name in self.stem_names:
             x = self.get_submodule(name)(x)
         x = taps(self.stem_names[-1], x)
-        recompute = self.recompute and torch.is_grad_enabled()
+        again = self.recompute and torch.is_grad_enabled()
         for stage in self.stage_names:
             if stage in self.before_stage:
                 x = self.before_stage[stage](x)
             for index, block in self.get_submodule(stage).named_children():
-                run = partial(checkpoint, block, use_reentrant=False) if recompute else block
+                run = partial(recompute, block) if again else block
                 x = taps(f"{stage}.{index}", run(x, taps))
             x = taps(stage, x)
         return x

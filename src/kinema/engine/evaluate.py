@@ -1,0 +1,234 @@
+"""Testing: every view of every video scored once, views combined by the protocol, one scores file.
+
+The path is the Predictor's: `read_views`, `score_views`, `EvalProtocol.combine`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from .. import checkpoint
+from ..data import Loader, Manifest, build_loader, eval_dataset, load_data
+from ..data.manifest import is_manifest_file
+from ..files import atomic
+from ..models import VideoModel
+from ..progress import Progress
+from ..registry import suggest
+from ..types import CROPS, EvalProtocol
+from .metrics import Metrics, summarise
+from .runtime import Runtime, cores, open_runtime
+
+MAX_WORKERS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """The result of a test, in the manifest's order.
+
+    ids of length n, targets (n,) int64 in the model's labels, logits (n, V, K) float32, spans (n,
+    V, 2) float64 seconds, probs (n, K) float64 with rows that sum to one.
+    """
+
+    ids: tuple[str, ...]
+    targets: npt.NDArray[np.int64]
+    logits: Tensor
+    spans: Tensor
+    probs: npt.NDArray[np.float64]
+    metrics: Metrics
+    protocol: EvalProtocol
+
+
+def evaluate(
+    model: VideoModel | str | Path,
+    data: Manifest | str | Path,
+    *,
+    protocol: EvalProtocol | str | None = None,
+    device: str | torch.device | None = None,
+    batch: int = 8,
+    workers: int = -1,
+    out: Path | None = None,
+) -> Evaluation:
+    """Tests a model on labelled videos.
+
+    Args:
+        model: a model or the path of its file.
+        data: a manifest, or what `load_data` takes; of its splits `test` counts, or `val` where
+            there is none.
+        protocol: a protocol or its name, such as `10x3`; None: the one the model file states.
+        device: None: a GPU if there is one, for a model given as a path; else where the model is.
+        batch: clips in one forward pass.
+        workers: decoding processes; -1: as many as there are cores, at most 8.
+        out: where the scores file goes, one row per view; None: nowhere.
+
+    Raises:
+        ValueError: for labels the model does not know, or videos without a label.
+    """
+    if not isinstance(model, VideoModel):
+        model = checkpoint.load(model)
+    elif device is None:
+        device = model.device
+    if isinstance(protocol, str):
+        protocol = EvalProtocol.named(protocol)
+    protocol = protocol or model.spec.protocol
+    manifest = data if isinstance(data, Manifest) else held_out(data)
+    manifest.check("test")
+    runtime = open_runtime(device)
+    model.to(runtime.device)
+    loader = eval_loader(model, manifest, protocol, runtime, batch=batch, workers=workers)
+    try:
+        result = score(model, manifest, loader, protocol, runtime, limit=batch)
+    finally:
+        loader.close()
+    if out is not None and runtime.first:
+        write_scores(result, manifest, model, out)
+    return result
+
+
+def held_out(data: str | Path) -> Manifest:
+    """The records of a data source that a test counts."""
+    if is_manifest_file(Path(data)):
+        return Manifest.load(data)
+    splits = load_data(data)
+    return splits.test or splits.val
+
+
+def eval_loader(
+    model: VideoModel,
+    manifest: Manifest,
+    protocol: EvalProtocol,
+    runtime: Runtime,
+    *,
+    batch: int,
+    workers: int,
+) -> Loader:
+    """The loader of a test: this process's share of the videos, none twice, none left out."""
+    views = protocol.views * CROPS[protocol.crop]
+    return build_loader(
+        eval_dataset(manifest, model.spec.input, protocol),
+        batch=max(1, batch // views),
+        workers=share_workers(workers, runtime),
+        shuffle=False,
+        drop_last=False,
+        rank=runtime.rank,
+        world=runtime.world,
+        pin=runtime.device.type == "cuda",
+    )
+
+
+def share_workers(wish: int, runtime: Runtime) -> int:
+    """Decoding processes of one training process; -1 shares out the cores."""
+    return wish if wish >= 0 else max(1, min(MAX_WORKERS, cores() // runtime.world))
+
+
+def score(
+    model: VideoModel,
+    manifest: Manifest,
+    loader: Loader,
+    protocol: EvalProtocol,
+    runtime: Runtime,
+    *,
+    limit: int,
+    title: str = "test",
+) -> Evaluation:
+    """Scores a loader's videos on all processes and puts the results together on each.
+
+    The number of videos need not divide by the processes: each has its own share, and results are
+    filed by id.
+    """
+    label_of = label_map(manifest, model)
+    rows: list[tuple[str, Tensor, Tensor]] = []
+    training = model.training
+    model.eval()
+    try:
+        with Progress(f"{title} {protocol.name}", len(manifest), shown=runtime.first) as bar:
+            for batch in loader.epoch(0):
+                with runtime.autocast():
+                    logits = model.score_views(batch.clips, limit=limit)  # (N, V, K)
+                # copies: a slice would take its whole batch along to the other processes
+                parts = ([x.clone() for x in whole] for whole in (logits, batch.spans))
+                rows += zip(batch.ids, *parts, strict=True)
+                bar.advance(min(len(batch.ids) * runtime.world, len(manifest) - bar.done))
+    finally:
+        model.train(training)
+    found = {row[0]: row for part in runtime.gather(rows) for row in part}
+    ordered = [found[record.id] for record in manifest.records]
+    logits = torch.stack([row[1] for row in ordered])
+    probs = protocol.combine(logits).numpy()
+    targets = np.array([label_of[record.label] for record in manifest.records], np.int64)
+    return Evaluation(
+        ids=tuple(row[0] for row in ordered),
+        targets=targets,
+        logits=logits,
+        spans=torch.stack([row[2] for row in ordered]),
+        probs=probs,
+        metrics=summarise(probs, targets),
+        protocol=protocol,
+    )
+
+
+def label_map(manifest: Manifest, model: VideoModel) -> dict[int | None, int]:
+    """The manifest's label indices -> the model's, by name.
+
+    A model whose classes are only numbered takes the manifest's order.
+
+    Raises:
+        ValueError: for videos without a label, and for names the model does not have.
+    """
+    bare = next((record for record in manifest.records if record.label is None), None)
+    if bare is not None:
+        raise ValueError(
+            f"{manifest.name}: {bare.id!r} has no label, and a test needs one; use predict"
+        )
+    known = model.spec.labels
+    numbered = known == tuple(map(str, range(len(known))))
+    if numbered and len(known) == len(manifest.labels):
+        return {index: index for index in range(len(known))}
+    place = {name: index for index, name in enumerate(known)}
+    used = {record.label for record in manifest.records}
+    unknown = [n for i, n in enumerate(manifest.labels) if i in used and n not in place]
+    if unknown:
+        raise ValueError(
+            f"{manifest.name}: {len(unknown)} labels are not among the model's {len(known)}: "
+            f"{unknown[0]!r}{suggest(unknown[0], known)}; it knows {', '.join(known[:5])}, ..."
+        )
+    return {i: place[name] for i, name in enumerate(manifest.labels) if name in place}
+
+
+def write_scores(result: Evaluation, manifest: Manifest, model: VideoModel, path: Path) -> None:
+    """One row per view: id, path, target, view, start and end in seconds, logits.
+
+    Labels, protocol and the data's fingerprint are in the schema's metadata.
+    """
+    count, views, classes = result.logits.shape
+    path_of = {record.id: str(record.path) for record in manifest.records}
+    logits = pa.FixedSizeListArray.from_arrays(pa.array(result.logits.numpy().ravel()), classes)
+    spans = result.spans.flatten(0, 1).numpy()  # (n*V, 2)
+    about = {
+        "labels": list(model.spec.labels),
+        "protocol": result.protocol.name,
+        "average": result.protocol.average,
+        "fingerprint": manifest.fingerprint(),
+    }
+    table = pa.table(
+        {
+            "id": [i for i in result.ids for _ in range(views)],
+            "path": [path_of[i] for i in result.ids for _ in range(views)],
+            "target": np.repeat(result.targets, views),
+            "view": np.tile(np.arange(views, dtype=np.int32), count),
+            "start": spans[:, 0],
+            "end": spans[:, 1],
+            "logits": logits.cast(pa.list_(pa.float32())),
+        }
+    )
+    with atomic(path) as temporary:
+        metadata = {key: json.dumps(value) for key, value in about.items()}
+        pq.write_table(table.replace_schema_metadata(metadata), temporary)

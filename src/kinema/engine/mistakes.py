@@ -1,0 +1,82 @@
+"""The most confidently wrong videos of a test, each with a strip of frames: look here first."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from matplotlib.image import imsave
+
+from ..data.readers import VideoError, open_reader
+from ..types import Record
+from .metrics import Ints
+from .scores import Scores
+
+FRAMES = 4
+HEIGHT = 96  # pixels of a thumbnail
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mistake:
+    """One wrong video: what it is, what it was taken for, and how it looks.
+
+    `strip` is a data URI of four frames side by side; where the video cannot be read it is empty
+    and `note` says why.
+    """
+
+    id: str
+    true: str
+    predicted: str
+    true_probability: float
+    predicted_probability: float
+    strip: str
+    note: str
+
+
+def worst_mistakes(scores: Scores, *, limit: int = 12) -> list[Mistake]:
+    """The wrong videos whose predicted label has the highest probability, worst first."""
+    rows = []
+    for index in rank_mistakes(scores)[:limit]:
+        predicted, target = int(scores.probs[index].argmax()), int(scores.targets[index])
+        strip, note = "", ""
+        try:
+            strip = film_strip(scores.paths[index], *scores.spans[index])
+        except (VideoError, OSError) as error:
+            note = f"no picture: {error}"
+        rows.append(
+            Mistake(
+                id=scores.ids[index],
+                true=scores.labels[target],
+                predicted=scores.labels[predicted],
+                true_probability=float(scores.probs[index, target]),
+                predicted_probability=float(scores.probs[index, predicted]),
+                strip=strip,
+                note=note,
+            )
+        )
+    return rows
+
+
+def rank_mistakes(scores: Scores) -> Sequence[int]:
+    """Indices of the wrong videos, the most confident first."""
+    wrong = np.flatnonzero(scores.probs.argmax(axis=1) != scores.targets)
+    order: Ints = np.argsort(-scores.probs[wrong].max(axis=1), kind="stable")
+    return [int(i) for i in wrong[order]]
+
+
+def film_strip(path: Path, start: float, end: float) -> str:
+    """Four frames between two times in seconds, side by side, as the data URI of a JPEG."""
+    with closing(open_reader(Record(str(path), path, None), short_side=HEIGHT)) as reader:
+        last = len(reader) - 1
+        times = np.linspace(start, end, FRAMES)
+        indices = [min(max(round(t * reader.fps), 0), last) for t in times]
+        frames = reader.read(indices)  # (4, C, H, W)
+    picture = np.concatenate([f.permute(1, 2, 0).numpy() for f in frames], axis=1)  # (H, 4*W, C)
+    buffer = BytesIO()
+    imsave(buffer, picture, format="jpg", pil_kwargs={"quality": 80})
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

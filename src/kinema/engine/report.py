@@ -1,0 +1,264 @@
+"""One HTML file per run: how it learned, how good it is, where it is wrong; complete in itself."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from ..files import atomic
+from ..types import JSON
+from . import charts
+from .metrics import ClassScore, Ints, calibration, confusion, per_class, summarise
+from .mistakes import rank_mistakes, worst_mistakes
+from .scores import Scores, read_scores
+
+WAITING = 0.3  # share of time spent waiting for clips from which the report advises
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """One of the figures on top of the page; `low`, `high` and `mark` are shares on its bar."""
+
+    name: str
+    value: str
+    note: str
+    share: float | None = None
+    low: float = 0.0
+    high: float = 0.0
+    mark: float | None = None
+
+
+def write_report(run: Path) -> Path:
+    """Writes `report.html` into a run folder, from what lies in it.
+
+    Args:
+        run: holds `scores.parquet`, `metrics.csv`, `card.json` and `recipe.yaml`; what is missing
+            is left out of the page. The videos named in the scores are opened for thumbnails; a
+            missing one is noted.
+
+    Raises:
+        ValueError: where there is neither a scores file nor a metrics file.
+    """
+    names = ("scores.parquet", "metrics.csv", "card.json", "recipe.yaml")
+    scores_file, history_file, card_file, recipe_file = (run / name for name in names)
+    if not scores_file.exists() and not history_file.exists():
+        raise ValueError(
+            f"{run} must be a run folder with scores.parquet or metrics.csv; `kinema train` and "
+            "`kinema eval --out` make one"
+        )
+    scores = read_scores(scores_file) if scores_file.exists() else None
+    history = read_history(history_file) if history_file.exists() else {}
+    card = json.loads(card_file.read_text(encoding="utf-8")) if card_file.exists() else {}
+    page = _environment().get_template("report.html.j2")
+    text = page.render(
+        title=run.resolve().name,
+        subtitle=_subtitle(card, scores),
+        history=_curves(history, len(scores.labels) if scores else None),
+        advice=_advice(history),
+        test=_test(scores) if scores else None,
+        facts=_facts(card),
+        recipe=recipe_file.read_text(encoding="utf-8") if recipe_file.exists() else "",
+    )
+    out = run / "report.html"
+    with atomic(out) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return out
+
+
+def read_history(path: Path) -> dict[str, list[float]]:
+    """Columns of `metrics.csv` as numbers; an empty cell is nan. A column of text is an error."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    try:
+        return {
+            name: [float(row[name]) if row[name] else math.nan for row in rows]
+            for name in (rows[0] if rows else ())
+        }
+    except ValueError as error:
+        raise ValueError(f"{path} must hold numbers only: {error}") from None
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("kinema.engine"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = _percent
+    return environment
+
+
+def _curves(history: Mapping[str, Sequence[float]], classes: int | None) -> list[tuple[str, str]]:
+    """(title, SVG) of loss, accuracy and learning rate over optimizer steps."""
+    if not history.get("step"):
+        return []
+    steps, phases = history["step"], history.get("phase", [])
+    borders = [
+        (before + after) / 2
+        for before, after, old, new in zip(steps, steps[1:], phases, phases[1:], strict=False)
+        if old != new
+    ]
+    charted = []
+    for title, columns, percent in (
+        ("Loss", {"training": "train_loss", "validation": "val_loss"}, False),
+        ("Top-1 accuracy", {"training": "train_top1", "validation": "val_top1"}, True),
+        ("Learning rate", {"learning rate": "lr"}, False),
+    ):
+        series = {name: history[key] for name, key in columns.items() if key in history}
+        if series:
+            chance = 1 / classes if percent and classes else None
+            svg = charts.curve(
+                steps, series, name=title, percent=percent, chance=chance, borders=borders
+            )
+            charted.append((title, svg))
+    return charted
+
+
+def _advice(history: Mapping[str, Sequence[float]]) -> str:
+    waits = [v for v in history.get("data_share", []) if math.isfinite(v)]
+    if not waits or np.mean(waits) <= WAITING:
+        return ""
+    return (
+        f"Training waited for clips {_percent(float(np.mean(waits)))} of the time. More workers, "
+        "smaller videos or more key frames in them make it faster."
+    )
+
+
+def _test(scores: Scores) -> dict[str, object]:
+    """Everything the page shows of a test."""
+    probs, targets, labels = scores.probs, scores.targets, scores.labels
+    counts = confusion(probs, targets)
+    figures, bins = summarise(probs, targets), calibration(probs, targets)
+    support = counts.sum(axis=1)
+    chance, largest = 1 / len(labels), float(support.max() / support.sum())
+    guess = f"chance {_percent(chance)}"
+    if largest > 1.5 * chance:
+        guess += f", largest class {_percent(largest)}"
+    low, high = figures.interval
+    tiles = [
+        Tile(
+            name="Top-1 accuracy", value=_percent(figures.top1),
+            note=f"95 % interval {_percent(low)} to {_percent(high)}; {guess}",
+            share=figures.top1, low=low, high=high, mark=chance,
+        ),
+        Tile(name="Mean-class accuracy", value=_percent(figures.mean_class),
+             note="every class counts the same", share=figures.mean_class, mark=chance),
+        Tile(name="Calibration error", value=_percent(figures.ece),
+             note="mean gap between probability and accuracy"),
+        Tile(name="Test loss", value=f"{figures.loss:.3f}",
+             note=f"nats per video; guessing costs {math.log(len(labels)):.3f}"),
+    ]  # fmt: skip
+    if len(labels) > 5:
+        tiles.insert(1, Tile(name="Top-5 accuracy", value=_percent(figures.top5),
+                             note=f"chance {_percent(5 / len(labels))}",
+                             share=figures.top5, mark=5 / len(labels)))  # fmt: skip
+    views = scores.protocol.views
+    return {
+        "tiles": tiles,
+        "clips": figures.clips,
+        "classes": len(labels),
+        "wrong": len(rank_mistakes(scores)),
+        "single_view": _percent(scores.view_top1) if scores.protocol.name != "1x1" else "",
+        "views": views,
+        "matrix": charts.confusion_matrix(counts, labels),
+        "pairs": _confused_pairs(counts, labels),
+        "rows": _rows(scores, counts),
+        "reliability": charts.reliability(bins),
+        "ece": _percent(figures.ece),
+        "tendency": _tendency(scores),
+        "mistakes": worst_mistakes(scores),
+    }
+
+
+def _confused_pairs(
+    counts: Ints, labels: Sequence[str], limit: int = 10
+) -> list[dict[str, object]]:
+    """The most frequent mistakes: true label, predicted label, count, share of the true class."""
+    off = counts - np.diag(np.diag(counts))
+    cells = np.argsort(-off, axis=None, kind="stable")[:limit]
+    return [
+        {
+            "true": labels[row],
+            "predicted": labels[column],
+            "count": int(off[row, column]),
+            "share": off[row, column] / counts[row].sum(),
+        }
+        for row, column in zip(*np.unravel_index(cells, off.shape), strict=True)
+        if off[row, column]
+    ]
+
+
+def _rows(scores: Scores, counts: Ints) -> list[dict[str, object]]:
+    """The per-class table, weakest class first."""
+    off = counts - np.diag(np.diag(counts))
+    rows = []
+    for row in sorted(per_class(scores.probs, scores.targets), key=_weakness):
+        other = int(off[row.index].argmax())
+        rows.append(
+            {
+                "name": scores.labels[row.index],
+                "support": row.support,
+                "recall": row.recall,
+                "precision": row.precision,
+                "f1": row.f1,
+                "taken_for": scores.labels[other] if off[row.index, other] else "",
+            }
+        )
+    return rows
+
+
+def _weakness(row: ClassScore) -> tuple[bool, float]:
+    """Sorts classes without videos last; nan alone has no place in an order."""
+    return math.isnan(row.recall), row.recall
+
+
+def _tendency(scores: Scores) -> str:
+    confidence = float(scores.probs.max(axis=1).mean())
+    accuracy = float(np.mean(scores.probs.argmax(axis=1) == scores.targets))
+    word = "over-confident" if confidence > accuracy else "under-confident"
+    if abs(confidence - accuracy) < 0.02:
+        word = "well balanced"
+    return (
+        f"On average the predicted label has probability {_percent(confidence)} and is right "
+        f"{_percent(accuracy)} of the time: {word}."
+    )
+
+
+def _subtitle(card: Mapping[str, JSON], scores: Scores | None) -> str:
+    recipe = card.get("recipe")
+    model = recipe.get("model") if isinstance(recipe, dict) else card.get("model")
+    parts = [str(model)] if model else []
+    if scores:
+        parts += [f"{len(scores.ids)} videos", f"{len(scores.labels)} classes"]
+        parts += [f"protocol {scores.protocol.name}"]
+    return " \u00b7 ".join(parts)
+
+
+def _facts(card: Mapping[str, JSON]) -> list[tuple[str, str]]:
+    """The result card as dotted names and values, without what the page shows elsewhere."""
+    facts: list[tuple[str, str]] = []
+
+    def walk(name: str, value: JSON) -> None:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                walk(f"{name}.{key}" if name else key, inner)
+        elif isinstance(value, list):
+            facts.append((name, ", ".join(map(str, value))))
+        elif value is not None and value != "":
+            facts.append((name, str(value)))
+
+    walk("", {k: v for k, v in card.items() if k not in ("recipe", "metrics", "labels")})
+    return [(name.replace("_", " "), value) for name, value in facts]
+
+
+def _percent(share: float) -> str:
+    return "\u2013" if math.isnan(share) else f"{100 * share:.1f} %"

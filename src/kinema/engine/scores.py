@@ -1,0 +1,86 @@
+"""The scores of a test: one row per view in the file, one per video in the report."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as parquet
+import torch
+
+from ..types import EvalProtocol
+from .metrics import Floats, Ints
+
+COLUMNS = ("id", "path", "target", "view", "start", "end", "logits")
+KEYS = ("labels", "protocol", "average", "fingerprint")  # of the schema, each a JSON value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """A test, video by video.
+
+    Attributes:
+        labels: K class names.
+        protocol: the views and how they were combined.
+        fingerprint: of the data.
+        ids: n videos, in the order of the file.
+        paths: where each video was.
+        targets: (n,) class indices.
+        probs: (n, K) probabilities over all views.
+        spans: (n, 2) first and last second that any view covers.
+        view_top1: accuracy of single views.
+    """
+
+    labels: tuple[str, ...]
+    protocol: EvalProtocol
+    fingerprint: str
+    ids: tuple[str, ...]
+    paths: tuple[Path, ...]
+    targets: Ints
+    probs: Floats
+    spans: Floats
+    view_top1: float
+
+
+def read_scores(path: Path) -> Scores:
+    """Reads `scores.parquet` and combines the views of each video as its protocol says.
+
+    Raises:
+        ValueError: for a file that is no scores file or whose videos have unequal numbers of views.
+    """
+    table = parquet.read_table(path)
+    about = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
+    missing = set(COLUMNS) - set(table.column_names)
+    if missing or not set(KEYS) <= about.keys():
+        raise ValueError(
+            f"{path} must be a scores file as `kinema eval` writes it; it lacks "
+            f"{', '.join(sorted(missing or set(KEYS) - about.keys()))}"
+        )
+    labels, name, average, fingerprint = (json.loads(about[key]) for key in KEYS)
+    protocol = replace(EvalProtocol.named(name), average=average)
+    columns = table.select(COLUMNS[:-1]).to_pydict()
+    logits = np.stack(table.column("logits").to_numpy()).astype(np.float64)  # (n*V, K)
+    first = {key: row for row, key in reversed(list(enumerate(columns["id"])))}
+    ids = sorted(first, key=first.__getitem__)
+    number = {key: index for index, key in enumerate(ids)}
+    owners = np.array([number[key] for key in columns["id"]])
+    order = np.lexsort((columns["view"], owners))
+    views = len(owners) // len(ids)
+    if not np.array_equal(owners[order], np.repeat(np.arange(len(ids)), views)):
+        raise ValueError(f"{path}: every video must have the same number of views, {views}")
+    grouped = logits[order].reshape(len(ids), views, -1)  # (n, V, K)
+    targets = np.array([columns["target"][first[key]] for key in ids], dtype=np.int64)
+    starts, ends = (np.array(columns[k])[order].reshape(-1, views) for k in ("start", "end"))
+    return Scores(
+        labels=tuple(labels),
+        protocol=protocol,
+        fingerprint=fingerprint,
+        ids=tuple(ids),
+        paths=tuple(Path(columns["path"][first[key]]) for key in ids),
+        targets=targets,
+        probs=protocol.combine(torch.from_numpy(grouped)).numpy(),
+        spans=np.stack([starts.min(axis=1), ends.max(axis=1)], axis=1),
+        view_top1=float(np.mean(grouped.argmax(axis=2) == targets[:, None])),
+    )

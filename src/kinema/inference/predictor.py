@@ -1,0 +1,105 @@
+"""A model file and a video in, probabilities out.
+
+The path is the test's: `read_views`, `score_views`, `EvalProtocol.combine`, so that a prediction is
+what the test would have counted for that video.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, closing, nullcontext
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from .. import checkpoint
+from ..data import ArrayReader, Reader, eval_transform, make_sampler, open_reader, read_views
+from ..models import VideoModel
+from ..types import EvalProtocol, Prediction, Record
+
+Video: TypeAlias = str | Path | npt.NDArray[np.uint8] | Reader
+DEFAULT_FPS = 25.0  # of frames in memory whose rate nobody said
+
+
+class Predictor:
+    """Classifies whole videos.
+
+    Args:
+        model: a model, changed to eval mode and moved, or the path of its file.
+        device: where it runs.
+        protocol: the views, or their name such as `10x3`; None: those the model file states.
+        batch: clips in one forward pass.
+        threads: of the decoder; 0 lets it choose.
+    """
+
+    def __init__(
+        self,
+        model: VideoModel | str | Path,
+        *,
+        device: str | torch.device = "cpu",
+        protocol: EvalProtocol | str | None = None,
+        batch: int = 8,
+        threads: int = 0,
+    ) -> None:
+        if batch < 1:
+            raise ValueError(f"batch={batch} must be at least 1")
+        loaded = model if isinstance(model, VideoModel) else checkpoint.load(model)
+        if isinstance(protocol, str):
+            protocol = EvalProtocol.named(protocol)
+        self.model = loaded.to(device).eval()
+        self.protocol = protocol or loaded.spec.protocol
+        self.batch = batch
+        self.threads = threads
+        spec = loaded.spec.input
+        self._sampler = make_sampler(spec, views=self.protocol.views)
+        self._transform = eval_transform(spec, self.protocol)
+
+    def predict(
+        self,
+        video: Video,
+        *,
+        fps: float = DEFAULT_FPS,
+        start: float = 0.0,
+        end: float | None = None,
+    ) -> Prediction:
+        """Probabilities of the labels for one video.
+
+        Args:
+            video: a file, a folder of frames, frames in memory (T, H, W, 3) uint8 RGB, or an open
+                reader, which stays open.
+            fps: of frames in memory; it only dates the result.
+            start: first second that counts; files and folders only.
+            end: first second that does not; None: the whole rest.
+
+        Returns:
+            Probabilities, and the time from the first to the last frame that was looked at.
+
+        Raises:
+            VideoError: naming the file, the frame and the cause.
+            ValueError: where the video is of another kind than the model's input.
+        """
+        spec, short_side = self.model.spec.input, self._transform.short_side
+        if isinstance(video, np.ndarray):
+            if spec.modality == "flow":
+                raise ValueError(
+                    "this model reads flow; give a folder of flow pictures, not RGB frames"
+                )
+            context: AbstractContextManager[Reader] = closing(ArrayReader(video, fps, short_side))
+        elif isinstance(video, str | Path):
+            record = Record(str(video), Path(video), None, start, end)
+            opened = open_reader(record, spec.modality, short_side=short_side, threads=self.threads)
+            context = closing(opened)
+        else:
+            context = nullcontext(video)
+        with context as reader:
+            rng = np.random.default_rng(0)  # test samplers and transforms draw nothing from it
+            clips, spans = read_views(reader, spec, self._sampler, self._transform, rng)
+        logits = self.model.score_views(clips[None], limit=self.batch)  # (1, V, K)
+        return Prediction(
+            labels=self.model.spec.labels,
+            scores=self.protocol.combine(logits)[0],
+            start=float(spans[:, 0].min()),
+            end=float(spans[:, 1].max()),
+        )

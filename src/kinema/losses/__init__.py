@@ -1,0 +1,15 @@
+"""Loss terms and the objective they add up to."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from .objective import CrossEntropy, CrossEntropyConfig, LossReport, LossTerm, Objective, TermConfig
+
+AnyTermConfig: TypeAlias = CrossEntropyConfig
+"""The term configurations a recipe file may name, by their `kind`; a union that grows with them."""
+
+__all__ = [
+    "AnyTermConfig", "CrossEntropy", "CrossEntropyConfig", "LossReport", "LossTerm", "Objective",
+    "TermConfig",
+]  # fmt: skip

@@ -1,0 +1,102 @@
+"""Two processes compute what one computes with the doubled batch."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from kinema import checkpoint
+from kinema.engine.config import override, save_recipe
+from kinema.engine.evaluate import evaluate
+from kinema.engine.session import micro_batch
+from kinema.engine.train import train
+
+
+@pytest.fixture(scope="module")
+def exact(recipe):
+    """One step of plain gradient descent at rate 1: the change of the weights is the gradient."""
+    return override(
+        recipe,
+        [
+            "model_args.dropout=0", "freeze_bn=all", "optim.momentum=0", "optim.weight_decay=0",
+            "optim.clip=0", "optim.rules=[]", "phases.0.epochs=0", "phases.0.steps=1",
+            "phases.0.batch=8", "phases.0.lr=1.0",
+        ],
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(exact, splits, tmp_path_factory):
+    """Holds the results of one process in `one` and of two in `two`."""
+    folder = tmp_path_factory.mktemp("distributed")
+    for name in ("train", "val", "test"):
+        getattr(splits, name).save(folder / f"{name}.jsonl")
+    save_recipe(exact, folder / "recipe.yaml")
+    script = Path(__file__).with_name("two_processes.py")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [*command, str(script), str(folder)],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    train(exact, splits, folder / "one", device="cpu")
+    last = folder / "two/last.safetensors"
+    options = {"protocol": "2x3", "device": "cpu", "workers": 0}
+    evaluate(last, splits.val, out=folder / "one.parquet", **options)
+    return folder
+
+
+def test_gradients_are_those_of_the_doubled_batch(folder, exact):
+    one, two = (
+        checkpoint.load(folder / n / "last.safetensors").state_dict() for n in ("one", "two")
+    )
+    assert any(not torch.equal(one[k], torch.zeros_like(one[k])) for k in one if "fc.bias" in k)
+    for key in one:
+        torch.testing.assert_close(two[key], one[key], rtol=1e-4, atol=1e-6, msg=key)
+
+
+def test_metrics_are_exact_with_an_uneven_last_batch(folder, splits):
+    assert len(splits.val) % 2 == 1
+    found = []
+    for name in ("one", "two"):
+        with (folder / name / "metrics.csv").open() as file:
+            (row,) = csv.DictReader(file)
+        found.append(row)
+    one, two = found
+    for key in ("train_top1", "val_top1", "val_top5", "val_mean_class"):
+        assert one[key] == two[key]
+    for key in ("train_loss", "val_loss"):
+        assert float(two[key]) == pytest.approx(float(one[key]), rel=1e-4)
+
+
+def test_scores_hold_every_view_once_in_order(folder, splits):
+    one, two = (pq.read_table(folder / f"{name}.parquet") for name in ("one", "two"))
+    assert two.schema.metadata == one.schema.metadata
+    assert two.drop(["logits"]) == one.drop(["logits"])
+    assert two.column("id").to_pylist() == [r.id for r in splits.val.records for _ in range(6)]
+    a, b = (torch.tensor(t.column("logits").to_pylist()) for t in (one, two))
+    torch.testing.assert_close(b, a, rtol=1e-4, atol=1e-5)
+
+
+def test_the_log_is_written_once(folder):
+    lines = [json.loads(line) for line in (folder / "two/log.jsonl").read_text().splitlines()]
+    said = [line["text"] for line in lines if line["event"] == "say"]
+    assert len(said) == len(set(said))
+    assert any("2 processes" in text for text in said)
+
+
+def test_a_batch_must_divide(exact):
+    assert micro_batch(exact.phases[0], exact, 2) == 4
+    with pytest.raises(ValueError, match=r"batch=8 must be a multiple of 3 \(3 processes x acc.*6"):
+        micro_batch(exact.phases[0], exact, 3)
