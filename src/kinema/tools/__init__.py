@@ -1,0 +1,1 @@
+"""Things one does with models beside training and using them."""

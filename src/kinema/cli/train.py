@@ -1,0 +1,113 @@
+"""`kinema train`: a data set in, a run folder with a tested model out."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .verb import Verb
+
+if TYPE_CHECKING:
+    from ..engine.config import Recipe
+
+DEFAULT_RECIPE = "clips"  # for one's own videos
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument(
+        "data",
+        metavar="DATA",
+        help="a folder of <class>/*.mp4 (or train/, val/, test/ of them), a table or manifest "
+        "(.csv, .jsonl, .json), or NAME:FOLDER for a registered data set",
+    )
+    parser.add_argument("--model", help="a name from kinema models; replaces the recipe's")
+    parser.add_argument(
+        "--recipe",
+        metavar="NAME|FILE",
+        help=f"a name from kinema recipes, or a YAML file ({DEFAULT_RECIPE})",
+    )
+    parser.add_argument(
+        "--init",
+        metavar="scratch|imagenet|FILE",
+        help="where the weights start from; FILE is a kinema model, or with --source a published "
+        "checkpoint",
+    )
+    parser.add_argument("--source", help="the repository the file of --init was released with")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="the run folder (runs/NAME)")
+    parser.add_argument("--name", help="what the run is called (the data's and the model's name)")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in the folder")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1 (a GPU if there is one)")
+
+
+def run(args: Namespace) -> int:
+    """Trains and tests; every other setting of the recipe is given as a.b=c."""
+    from ..data import load_data
+    from ..engine.train import Stopped, train
+
+    recipe = chosen_recipe(args)
+    out = args.out or Path("runs") / recipe.name
+    splits = load_data(args.data, seed=recipe.seed)
+    try:
+        train(recipe, splits, out, resume=args.resume, device=args.device)
+    except Stopped as stopped:
+        print(f"kinema: {stopped}", file=sys.stderr)
+        return 130
+    print(f"model:  {out / 'model.safetensors'}")
+    if (out / "report.html").exists():
+        print(f"report: {out / 'report.html'}")
+    return 0
+
+
+def chosen_recipe(args: Namespace) -> Recipe:
+    """The recipe that the options add up to."""
+    from dataclasses import replace
+
+    from ..engine import recipes as _  # noqa: F401  registers them
+    from ..engine.config import load_recipe, override, recipes
+
+    if args.recipe and Path(args.recipe).suffix in (".yaml", ".yml"):
+        recipe = load_recipe(args.recipe)
+    elif args.recipe or args.model:
+        recipe = recipes[args.recipe or DEFAULT_RECIPE]()
+    else:
+        raise ValueError(
+            "--model or --recipe is needed; kinema models and kinema recipes list their names"
+        )
+    if args.model:
+        recipe = replace(recipe, model=args.model)
+    if not args.recipe:
+        recipe = replace(recipe, name="")
+    if args.init:
+        recipe = replace(recipe, init=args.init, init_source=args.source or "")
+    elif args.source:
+        raise ValueError(f"--source {args.source} says what --init FILE is; give --init too")
+    recipe = override(recipe, args.overrides)
+    if args.name:
+        return replace(recipe, name=args.name)
+    return recipe if recipe.name else replace(recipe, name=f"{_stem(args.data)}_{recipe.model}")
+
+
+def _stem(data: str) -> str:
+    """`ucf101` of `ucf101:/videos/ucf`, `clips` of `my/clips/`, `list` of `list.csv`."""
+    name, colon, _ = data.partition(":")
+    return name if colon and "/" not in name else Path(data).resolve().stem
+
+
+VERB = Verb(
+    name="train",
+    summary="train and test a model on labelled videos",
+    arguments=arguments,
+    run=run,
+    overrides=True,
+    examples=(
+        "kinema train clips/ --model tsm_resnet50 --init imagenet",
+        "kinema train clips/ --model tsm_resnet18 phases.0.epochs=40 phases.0.lr=0.02",
+        "kinema train list.csv --recipe mine.yaml --out runs/third",
+        "kinema train ucf101:/videos/ucf101 --model tsn_resnet50 eval=10x3",
+        "kinema train clips/ --model tsm_resnet50 --resume",
+        "torchrun --nproc-per-node 4 -m kinema train clips/ --model tsm_resnet50",
+    ),
+)
