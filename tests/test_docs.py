@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
-from kinema import create_model
+
+from kinema import create_model, save
+from kinema.data.motion import MotionSpec
+from kinema.data.motion_render import write_clip
 from kinema.models.base import models
+from kinema.types import InputSpec
 
 
 def blocks(page: Path) -> list[str]:
@@ -31,3 +37,20 @@ def test_the_temporal_module_of_the_guide_is_a_complete_family(repository: Path)
         y, state = names["step"](blend, clip[:, :, t : t + 1], state)  # type: ignore[operator]
         frames.append(y)
     assert torch.allclose(torch.cat(frames, dim=2), blend(clip))
+
+
+def test_the_readme_classifies_a_video(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    first, python, _ = blocks(repository / "README.md")
+    monkeypatch.chdir(tmp_path)
+    spec = InputSpec(frames=4, resize=40, crop=32)
+    small = create_model("tsm_resnet18", labels=["push", "pull"], input=spec, width=8)
+    save(small, "runs/demo/tsm_resnet18/model.safetensors")
+    clip = MotionSpec(train=1, val=1, test=1, frames=8).clip("train", "left", 0)
+    write_clip(clip, Path("clip.mp4"))
+    exec(first, {})  # our own page
+    assert "%  push" in capsys.readouterr().out
+    exec(python, {"clip": torch.randn(1, 3, 8, 64, 64)})
+    assert "total" in capsys.readouterr().out
+    assert Path("model.safetensors").exists()
