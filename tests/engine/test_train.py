@@ -7,6 +7,9 @@ import json
 import math
 import os
 import signal
+import sys
+import time
+import types
 from dataclasses import replace
 
 import pyarrow.parquet as pq
@@ -342,8 +345,6 @@ def test_waiting_for_data_is_said(recipe, splits, tmp_path, monkeypatch):
         epoch = loader.epoch
 
         def wait(*arguments, **options):
-            import time
-
             for batch in epoch(*arguments, **options):
                 time.sleep(0.3)
                 yield batch
@@ -352,10 +353,34 @@ def test_waiting_for_data_is_said(recipe, splits, tmp_path, monkeypatch):
         return loader
 
     monkeypatch.setattr(train_module, "train_loader", slow)
-    train(override(recipe, ["phases.0.epochs=1"]), splits, tmp_path / "a", device="cpu")
+    train(override(recipe, ["phases.0.epochs=2"]), splits, tmp_path / "a", device="cpu")
     said = "\n".join(line["text"] for line in events(tmp_path / "a", "say"))
+    assert said.count("of the time went") == 1
     assert "% of the time went to waiting for data: use workers" in said
     assert float(rows(tmp_path / "a")[0]["data_share"]) > 0.3
+
+
+def test_event_files_are_written_on_request(recipe, splits, tmp_path, monkeypatch):
+    written = []
+
+    class SummaryWriter:
+        def __init__(self, folder):
+            assert folder == str(tmp_path / "a/tensorboard")
+
+        def add_scalar(self, name, value, step):
+            written.append((name, step))
+
+        def flush(self):
+            pass
+
+    fake = types.SimpleNamespace(SummaryWriter=SummaryWriter)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", fake)
+    wanted = override(recipe, ["phases.0.epochs=1", "tensorboard=true"])
+    train(wanted, splits, tmp_path / "a", device="cpu")
+    assert ("val_top1", 3) in written
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(ImportError, match=r"pip install 'kinema\[log\]'"):
+        train(wanted, splits, tmp_path / "b", device="cpu")
 
 
 def test_it_learns(recipe, splits, tmp_path):

@@ -151,6 +151,7 @@ def describe(error: Exception) -> str:
     told = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     text = "; ".join(line.strip() for line in told.splitlines() if line.strip())
     expected = (ValueError, OSError, KeyError, TypeError, ImportError, ArithmeticError)
-    if text and isinstance(error, expected):
+    ours = type(error).__module__.startswith("kinema.")
+    if text and (ours or isinstance(error, expected)):
         return text
     return f"unexpected {type(error).__name__}: {text or 'no message'}; --debug shows where"

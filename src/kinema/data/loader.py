@@ -205,6 +205,8 @@ class Loader:
     def epoch(self, epoch: int, skip: int = 0) -> Iterator[Batch]:
         """The batches of an epoch, which depend on the seed and the epoch only.
 
+        One epoch at a time: asking for the next one ends the one before.
+
         Args:
             epoch: counted from 0.
             skip: batches at the beginning that are left out, without being read.

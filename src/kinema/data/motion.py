@@ -91,7 +91,7 @@ class MotionSpec:
     size: int = 64
     frames: int = 32
     fps: int = 16
-    train_speed: tuple[float, float] = (0.6, 1.4)
+    train_speed: tuple[float, float] = (0.5, 1.1)
     val_speed: tuple[float, float] | None = None
     test_speed: tuple[float, float] | None = None
     background: float = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +12,11 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-SMALLEST, LARGEST = 0.4, 1.0  # diameter of the sprite over the side of the picture
-TEXTURE = 48  # side of the sprite's own picture
+SMALLEST, LARGEST = 0.5, 1.0  # diameter of the sprite over the side of the picture
+TEXTURE = 128  # side of the sprite's own picture; fine enough to be read without interpolation
 SWING = 0.3  # how far the events of the orderings go, in rounds
-NOISE = 4.0  # grey levels
+EDGE = 12.0  # steepness of the sprite's edge
+NOISE = 3.0  # grey levels
 TINT, GRAIN = 20.0, 10.0  # of the ground, grey levels
 DARK, BRIGHT = (0, 90), (170, 255)  # of the sprite's colours, grey levels
 CODEC = {"crf": "20", "preset": "veryfast", "g": "1", "threads": "1"}
@@ -131,11 +133,13 @@ def render(clip: Clip) -> NDArray[np.uint8]:
     ground = _ground(clip.size, which, clip.grounds, rng)  # (H, W, 3)
     colours, mask = _sprite(rng)  # (S, S, 3), (S, S)
     texture = np.concatenate([colours * mask[..., None], mask[..., None]], axis=-1)
-    pictures = NOISE * rng.standard_normal((clip.frames, *ground.shape), dtype=np.float32)
+    noise = NOISE * rng.standard_normal((clip.frames, clip.size, clip.size, 1), dtype=np.float32)
+    pictures = ground + noise  # (T, H, W, 3)
     for picture, state in zip(pictures, states(clip), strict=True):
         layer = _place(texture, state, clip.size)  # (H, W, 4): colour times cover, cover
-        picture += ground * (1 - layer[..., 3:]) + layer[..., :3]
-    return pictures.round().clip(0, 255).astype(np.uint8)
+        picture -= ground * layer[..., 3:]
+        picture += layer[..., :3]
+    return pictures.clip(0, 255, out=pictures).round().astype(np.uint8)
 
 
 def write_clip(clip: Clip, path: Path) -> None:
@@ -151,24 +155,20 @@ def write_clip(clip: Clip, path: Path) -> None:
 
 def _place(texture: NDArray[np.float32], state: Floats, size: int) -> NDArray[np.float32]:
     """The sprite's picture, turned, scaled and moved over a ground that wraps round."""
-    x, y, angle, grade = state
+    x, y, angle, grade = (float(value) for value in state)  # keeps the arrays in float32
     diameter = SMALLEST * (LARGEST / SMALLEST) ** grade
     pixels = (np.arange(size, dtype=np.float32) + 0.5) / size
     dx = (pixels - x + 0.5) % 1.0 - 0.5  # nearest copy of the sprite
     dy = (pixels - y + 0.5) % 1.0 - 0.5
-    cos, sin = np.cos(2 * np.pi * angle), np.sin(2 * np.pi * angle)
+    cos, sin = math.cos(2 * math.pi * angle), math.sin(2 * math.pi * angle)
     side = texture.shape[0]
-    u = (cos * dx + sin * dy[:, None]) / diameter * side + side / 2 - 0.5
-    v = (cos * dy[:, None] - sin * dx) / diameter * side + side / 2 - 0.5
-    inside = (u > 0) & (v > 0) & (u < side - 1) & (v < side - 1)
-    u, v = u[inside], v[inside]
-    left, top = u.astype(np.intp), v.astype(np.intp)
-    fu, fv = (u - left)[:, None].astype(np.float32), (v - top)[:, None].astype(np.float32)
-    upper = texture[top, left] * (1 - fu) + texture[top, left + 1] * fu
-    lower = texture[top + 1, left] * (1 - fu) + texture[top + 1, left + 1] * fu
-    layer = np.zeros((size, size, 4), dtype=np.float32)
-    layer[inside] = upper * (1 - fv) + lower * fv
-    return layer
+    u = (cos * dx + sin * dy[:, None]) * (side / diameter) + side / 2
+    v = (cos * dy[:, None] - sin * dx) * (side / diameter) + side / 2
+    inside = np.flatnonzero((u >= 0) & (v >= 0) & (u < side) & (v < side))
+    cells = v.ravel()[inside].astype(np.intp) * side + u.ravel()[inside].astype(np.intp)
+    layer = np.zeros((size * size, 4), dtype=np.float32)
+    layer[inside] = texture.reshape(-1, 4)[cells]
+    return layer.reshape(size, size, 4)
 
 
 def _sprite(rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -179,10 +179,10 @@ def _sprite(rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.f
     outline = np.full_like(radius, 0.56)
     for wave, height in ((1, 0.18), (2, 0.16), (3, 0.08)):
         outline += height * np.cos(wave * bearing + 2 * np.pi * rng.random())
-    mask = np.clip((outline - radius) * TEXTURE / 4, 0, 1)
-    base, other = (
-        rng.permutation([rng.uniform(*DARK), *rng.uniform(*BRIGHT, 2)]) for _ in range(2)
-    )
+    mask = np.clip((outline - radius) * EDGE, 0, 1)
+    base, other = rng.uniform(*BRIGHT, (2, 3))
+    first, second = rng.permutation(3)[:2]  # each half lacks another primary colour
+    base[first], other[second] = rng.uniform(*DARK, 2)
     tilt = 2 * np.pi * rng.random()
     halves = 1 / (1 + np.exp(-8 * (u * np.cos(tilt) + v * np.sin(tilt) + rng.uniform(-0.2, 0.2))))
     grain = _waves(u, v, rng, waves=3, frequency=2.5)

@@ -12,8 +12,8 @@ from ..models import VideoModel
 from ..plain import to_plain
 from ..types import JSON
 from .config import Recipe
-from .run import Place, RunFolder
-from .runtime import Runtime, commit, machine, versions
+from .run import Place, Row, RunFolder
+from .runtime import Runtime, command, commit, machine, versions
 from .start import StartReport
 
 WAITING = 0.3  # share of time spent waiting for data from which a run says so
@@ -114,9 +114,10 @@ def diagnosis(
     )
 
 
-def waiting_hint(share: float, recipe: Recipe) -> str:
-    """Empty, or what to do about the share of time lost to waiting for data."""
-    if share <= WAITING:
+def waiting_hint(history: Sequence[Row], recipe: Recipe) -> str:
+    """What to do about the time the newest row lost to waiting for data; said once in a run."""
+    *before, share = (float(str(row["data_share"])) for row in history)
+    if share <= WAITING or any(earlier > WAITING for earlier in before):
         return ""
     remedy = "use workers" if recipe.workers == 0 else "raise workers, or store smaller videos"
     return f"; {share:.0%} of the time went to waiting for data: {remedy}"
@@ -157,6 +158,7 @@ def result_card(
             "precision": runtime.precision,
             "processes": runtime.world,
         },
+        "command": command(),
         "versions": versions(),
         "machine": machine(),
         "commit": commit(),

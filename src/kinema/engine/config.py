@@ -215,7 +215,7 @@ class Recipe:
     seed: int = 0
     workers: int = -1
     eval_every: int = 1
-    save_every: int = 0
+    save_every: int = 500
     tensorboard: bool = False
 
     def __post_init__(self) -> None:

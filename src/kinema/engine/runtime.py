@@ -6,14 +6,17 @@ import atexit
 import os
 import platform
 import random
+import shlex
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib import metadata
+from pathlib import Path
 from types import FrameType
 from typing import Literal, TypeVar, cast
 
@@ -251,6 +254,13 @@ def versions() -> dict[str, JSON]:
         except metadata.PackageNotFoundError:
             found[name] = None
     return found
+
+
+def command() -> str:
+    """What was typed to start this process, without the folder of the program."""
+    program = Path(sys.argv[0])
+    name = "kinema" if program.name == "__main__.py" else program.name
+    return shlex.join([name, *sys.argv[1:]])
 
 
 def commit() -> dict[str, JSON] | None:

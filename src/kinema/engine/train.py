@@ -242,7 +242,7 @@ def _validate(session: Session, loader: Loader | None) -> None:
     session.save_model(folder.last, session.result, row)
     folder.write_metrics(place.history)
     folder.note("validate", **row)
-    folder.say(f"{text}; {speed:.1f} clips/s{waiting_hint(share, session.recipe)}")
+    folder.say(f"{text}; {speed:.1f} clips/s{waiting_hint(place.history, session.recipe)}")
 
 
 def _finish(session: Session) -> VideoModel:

@@ -43,12 +43,14 @@ class PacketIndex:
     Attributes:
         stamps: (n,) presentation time stamps in ticks, ascending.
         keys: (k,) ascending positions in `stamps` at which decoding can begin.
+        begin: stamp of the first key frame, which may lie before the first frame that is shown.
         trusted: False: the stamps of decoded frames do not follow the order of showing, so that
             frames have to be counted from the start of the file.
     """
 
     stamps: NDArray[np.int64]
     keys: NDArray[np.int64]
+    begin: int
     trusted: bool
 
 
@@ -153,13 +155,6 @@ class PyAVReader:
         self._container.close()
         self._container, self._stream = self._open()
 
-    def _rewind(self, stamp: int) -> None:
-        """Back to the first packet; opening again is the dearer way."""
-        try:
-            self._container.seek(stamp, stream=self._stream)
-        except av.FFmpegError:
-            self._reopen()
-
     def _packets(self) -> Iterator[VideoPacket]:
         """Packets of the stream, without the empty one at its end. Cut files just end earlier."""
         try:
@@ -190,8 +185,9 @@ class PyAVReader:
         packed = packed and self._stream.codec_context.name == "mpeg4"
         # a key before the first shown frame (edit lists) serves that frame
         positions = np.unique(np.searchsorted(order, starts))
-        self._rewind(min([known[0], *starts.tolist()]))
-        return PacketIndex(order, positions[positions < len(order)], trusted=not packed)
+        begin = int(starts[0]) if len(starts) else known[0]
+        positions = positions[positions < len(order)]
+        return PacketIndex(order, positions, begin, trusted=not packed)
 
     def _count_frames(self) -> PacketIndex:
         """The index of a stream whose stamps cannot be used: every frame is decoded once."""
@@ -205,7 +201,7 @@ class PyAVReader:
             raise VideoError(self.path, None, "the video stream has no frames")
         rate = float(self._stream.average_rate or 25)
         stamps = np.round(np.arange(count) / rate / self._tick).astype(np.int64)
-        return PacketIndex(stamps, np.zeros(1, dtype=np.int64), trusted=False)
+        return PacketIndex(stamps, np.zeros(1, dtype=np.int64), 0, trusted=False)
 
     def _collect(self, wanted: Sequence[int]) -> dict[int, Tensor]:
         """The wanted frames (ascending), scaled. A miss is tried again from the file's start."""
@@ -230,27 +226,27 @@ class PyAVReader:
         stamps = self._index.stamps
         wanted = {int(stamps[position]): position for position in shown}
         ahead = deque(shown)
-        key = self._key_before(ahead[0])
-        packets = self._packets_from(key, at=0)
-        fed, previous = int(stamps[key]), None
+        packets = self._packets_from(self._key_before(ahead[0]), at=None)
+        begun = previous = None
         while ahead:
             packet = next(packets, None)
+            if packet is not None and packet.is_keyframe and packet.pts is not None:
+                fed = packet.pts
+                begun = fed if begun is None else begun
             try:
                 decoded = self._feed(packet, wanted)
             except av.FFmpegError:
                 return
             for frame in decoded:
-                previous = self._keep(frame, previous, wanted, frames)
+                previous = self._keep(frame, previous, begun, wanted, frames)
                 while ahead and stamps[ahead[0]] <= previous:
                     ahead.popleft()
-            if packet is None:
+            if packet is None or begun is None:
                 return
-            if packet.is_keyframe and packet.pts is not None:
-                fed = max(fed, packet.pts)
             if ahead and stamps[key := self._key_before(ahead[0])] > fed:
                 at = int(np.searchsorted(stamps, fed if previous is None else previous))
                 packets = self._packets_from(key, at=at)
-                fed, previous = int(stamps[key]), None
+                begun = previous = None
 
     def _key_before(self, position: int) -> int:
         """Position of the last key frame at or before a frame; 0 where there is none."""
@@ -258,15 +254,21 @@ class PyAVReader:
         at = int(np.searchsorted(keys, position, side="right")) - 1
         return int(keys[at]) if at >= 0 else 0
 
-    def _packets_from(self, key: int, *, at: int) -> Iterator[VideoPacket]:
-        """Packets from a key frame on; the reading position is near frame `at`."""
+    def _packets_from(self, key: int, *, at: int | None) -> Iterator[VideoPacket]:
+        """Packets from a key frame on.
+
+        Args:
+            key: position of the frame.
+            at: position the file is read at; None: anywhere.
+        """
         self._stream.codec_context.flush_buffers()
-        begin = int(self._index.stamps[key])
-        if key - at > WALK_PACKETS:
-            self._container.seek(begin, stream=self._stream)
+        begin = int(self._index.stamps[key]) if key else self._index.begin
+        if at is None or key - at > WALK_PACKETS:
+            try:
+                self._container.seek(begin, stream=self._stream)
+            except av.FFmpegError:  # a format without seeking is read from its start
+                self._reopen()
         packets = self._packets()
-        if key == 0:
-            return packets
         return dropwhile(lambda p: not p.is_keyframe or p.pts is None or p.pts < begin, packets)
 
     def _feed(self, packet: VideoPacket | None, wanted: Collection[int]) -> list[av.VideoFrame]:
@@ -282,12 +284,18 @@ class PyAVReader:
         self,
         frame: av.VideoFrame,
         previous: int | None,
+        begun: int | None,
         wanted: dict[int, int],
         frames: dict[int, Tensor],
     ) -> int:
+        """Stores a frame that is wanted; returns its stamp.
+
+        Frames shown before the key frame that decoding began with lack what they refer to.
+        """
         if frame.pts is None or (previous is not None and frame.pts <= previous):
             raise _OrderError
-        if frame.pts in wanted and not frame.is_corrupt:
+        whole = not frame.is_corrupt and (begun is None or frame.pts >= begun)
+        if whole and frame.pts in wanted:
             frames[wanted[frame.pts]] = self._scaler(frame)
         return frame.pts
 
@@ -299,7 +307,7 @@ class PyAVReader:
         try:
             for frame in self._container.decode(self._stream):
                 if self._index.trusted:
-                    previous = self._keep(frame, previous, by_stamp, frames)
+                    previous = self._keep(frame, previous, None, by_stamp, frames)
                 elif count in missing and not frame.is_corrupt:
                     frames[count] = self._scaler(frame)
                 count += 1
