@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from kinema import create_model, save
+from kinema.data.datasets import datasets as registry
 from kinema.data.motion import MotionSpec
 from kinema.data.motion_render import write_clip
 from kinema.models.base import models
@@ -54,3 +55,19 @@ def test_the_readme_classifies_a_video(
     exec(python, {"clip": torch.randn(1, 3, 8, 64, 64)})
     assert "total" in capsys.readouterr().out
     assert Path("model.safetensors").exists()
+
+
+def test_the_data_set_of_the_guide_is_complete(repository: Path, tmp_path: Path) -> None:
+    (page,) = blocks(repository / "docs" / "add-a-dataset.md")
+    (tmp_path / "classes.txt").write_text("twist\npike\n")
+    (tmp_path / "train.txt").write_text("a b.mp4 pike\nc.mp4 twist\n")
+    scope = {"__name__": "kinema.data.datasets.diving", "__package__": "kinema.data.datasets"}
+    try:
+        exec(page, scope)  # our own page
+        manifest = registry["diving"](tmp_path, "train")
+        with pytest.raises(LookupError, match="has no split 'val'"):
+            registry["diving"](tmp_path, "val")
+    finally:
+        del registry._entries["diving"]
+    assert [record.label for record in manifest.records] == [1, 0]
+    assert manifest.records[0].path == tmp_path / "videos" / "a b.mp4"

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from kinema.types import Batch, EvalProtocol, InputSpec, Sample
-
+from ..types import Batch, EvalProtocol, InputSpec, Sample
 from .flips import mirrored_label
 from .manifest import Manifest
 from .mixing import Mixing

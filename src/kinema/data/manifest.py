@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from kinema.files import atomic
-from kinema.plain import from_plain
-from kinema.types import JSON, Record
-
+from ..files import atomic
+from ..plain import from_plain
+from ..types import JSON, Record
 from .flips import flip_map_from_names
 
 __all__ = [

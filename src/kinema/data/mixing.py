@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kinema.types import Batch
+from ..types import Batch
 
 
 @dataclass(frozen=True)

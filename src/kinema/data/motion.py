@@ -21,12 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from kinema.files import atomic
-from kinema.plain import to_plain
-from kinema.progress import Progress
-from kinema.registry import suggest
-from kinema.types import Record
-
+from ..files import atomic
+from ..plain import to_plain
+from ..progress import Progress
+from ..registry import suggest
+from ..types import Record
 from .flips import flip_map_from_names
 from .manifest import DataSplits, Manifest
 from .motion_render import Clip, write_clip

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from kinema.types import InputSpec
+from ..types import InputSpec
 
 Indices = NDArray[np.int64]
 Rule = Literal["mmaction2", "tsm", "shared"]

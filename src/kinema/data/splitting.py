@@ -12,8 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from kinema.types import Record
-
+from ..types import Record
 from .manifest import Manifest
 
 # v_BabyCrawling_g01_c02 -> v_BabyCrawling_g01 (UCF); hug_12 -> hug; match3-007 -> match3

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kinema.types import Crop, EvalProtocol, InputSpec, Modality
+from ..types import Crop, EvalProtocol, InputSpec, Modality
 
 GREY = (0.299, 0.587, 0.114)  # weights of R, G, B in ITU-R BT.601 luma
 AREA_ATTEMPTS = 10

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from kinema.registry import suggest
-
+from ...registry import suggest
 from ..manifest import DataSplits, Manifest, is_manifest_file
 from ..splitting import split_by_source
 from ._registry import MissingSplitError, datasets

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from kinema.registry import Registry
-
+from ...registry import Registry
 from ..manifest import Manifest
 
 DatasetEntry = Callable[[Path, str], Manifest]

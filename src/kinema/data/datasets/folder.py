@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from kinema.types import Record
-
+from ...types import Record
 from ..flips import flip_map_from_names
 from ..manifest import Manifest, ManifestError
 from ..readers import is_frame_folder

@@ -7,8 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from kinema.types import Record
-
+from ...types import Record
 from ..flips import flip_map_from_names
 from ..manifest import Manifest, ManifestError
 from .folder import SPLIT_FOLDERS

@@ -6,8 +6,7 @@ for every sample.
 
 from __future__ import annotations
 
-from kinema.types import Modality, Record
-
+from ...types import Modality, Record
 from ._array import ArrayReader
 from ._images import ImagesReader, is_frame_folder
 from ._protocol import Reader, VideoError

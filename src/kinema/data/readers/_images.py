@@ -12,8 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kinema.types import Modality
-
+from ...types import Modality
 from ._protocol import VideoError, check_indices, stretch
 from ._scaler import Scaler
 
