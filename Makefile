@@ -6,13 +6,14 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint install clean
+.PHONY: help demo test lint install results clean
 
 help:
 	@echo "make demo              generate motion videos, train and test two models on them, write a report"
 	@echo "make demo DATA=folder  the same on your own <class>/*.mp4"
 	@echo "make test              lint, types, import layers, tests"
 	@echo "make lint              the first three of these"
+	@echo "make results           write docs/results.md from results/ (ADD=run takes a run over first)"
 	@echo "make clean             remove .venv and caches; runs/ stays"
 
 install: $(STAMP)
@@ -40,6 +41,9 @@ lint: $(STAMP)
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS)
+
+results: $(STAMP)
+	$(BIN)/python benchmarks/results.py $(if $(ADD),--add $(ADD))
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -127,7 +127,8 @@ def build_parser() -> argparse.ArgumentParser:
         )
         verb.arguments(one)
         if verb.overrides:
-            one.usage = one.format_usage().removeprefix("usage: ").rstrip() + " [a.b=c ...]"
+            plain = re.sub(r"\x1b\[[\d;]*m", "", one.format_usage())  # Python 3.14 colours it
+            one.usage = plain.removeprefix("usage: ").rstrip() + " [a.b=c ...]"
         one.set_defaults(verb=verb)
     return parser
 

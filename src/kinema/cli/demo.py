@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from .verb import Verb
@@ -67,7 +68,7 @@ def print_result(found: Demo) -> None:
             f"{result.model:<14}{result.top1:>8.1%}{f'{low:.1%} to {high:.1%}':>20}"
             f"{found.chance:>9.1%}{ceiling}{result.parameters:>12,}{result.seconds:>9.0f}"
         )
-    print(f"\n{verdict(found)}\nOn {count} {split} videos. Reports:")
+    print("\n" + fill(f"On {count} {split} videos: {verdict(found)}", 96) + "\n\nreports:")
     for result in found.results:
         print(f"  {result.folder / 'report.html'}")
 
@@ -77,11 +78,11 @@ def verdict(found: Demo) -> str:
     first, last = found.results[0], found.results[-1]
     if found.ceiling is None:
         return (
-            f"With the same convolutions, {first.model} averages frames and gets {first.top1:.1%}; "
+            f"with the same convolutions, {first.model} averages frames and gets {first.top1:.1%}; "
             f"{last.model} also mixes neighbouring frames and gets {last.top1:.1%}."
         )
     return (
-        f"Here only the order of frames tells classes apart, so {first.model}, which averages "
+        f"here only the order of frames tells classes apart, so {first.model}, which averages "
         f"them, gets {first.top1:.1%} where no such method can expect more than "
         f"{found.ceiling:.0%}; {last.model} has as many parameters, sees the order, and gets "
         f"{last.top1:.1%}."

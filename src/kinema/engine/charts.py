@@ -117,7 +117,7 @@ def reliability(result: Calibration) -> str:
         above.plot([0, 1], [0, 1], "--", color=COLOURS["muted"], linewidth=1)
         above.set_ylim(0, 1.02)
         above.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        above.legend(loc="upper left")
+        above.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
         share = result.counts / result.counts.sum()
         below.bar(left, share, width * 0.94, align="edge", color=COLOURS["second"])
         below.set_ylabel("videos")
@@ -144,7 +144,7 @@ def confusion_matrix(counts: Ints, labels: Sequence[str]) -> str:
     cell = max(5, min(cell, int((PAGE - margin) / classes)))
     upright = cell < 30  # slanted names would run into one another
     side = cell * classes
-    width, height = margin + side + 8, side + (margin if upright else 0.75 * margin + 14)
+    width, height = margin + side + 8, side + (margin if upright else 0.62 * margin + 22)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     parts = [
         f'<svg viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}" '

@@ -76,7 +76,7 @@ def film_strip(path: Path, start: float, end: float) -> str:
         times = np.linspace(start, end, FRAMES)
         indices = [min(max(round(t * reader.fps), 0), last) for t in times]
         frames = reader.read(indices)  # (4, C, H, W)
-    picture = np.concatenate([f.permute(1, 2, 0).numpy() for f in frames], axis=1)  # (H, 4*W, C)
+    picture = np.concatenate([f.movedim(0, -1).numpy() for f in frames], axis=1)  # (H, 4*W, C)
     buffer = BytesIO()
     imsave(buffer, picture, format="jpg", pil_kwargs={"quality": 80})
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

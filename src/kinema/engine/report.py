@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from .metrics import ClassScore, Ints, calibration, confusion, per_class, summar
 from .mistakes import rank_mistakes, worst_mistakes
 from .scores import Scores, read_scores
 
+ELSEWHERE = ("format", "recipe", "metrics", "labels")  # parts of the card the page has elsewhere
 WAITING = 0.3  # share of time spent waiting for clips from which the report advises
 
 
@@ -243,21 +244,30 @@ def _subtitle(card: Mapping[str, JSON], scores: Scores | None) -> str:
     return " \u00b7 ".join(parts)
 
 
-def _facts(card: Mapping[str, JSON]) -> list[tuple[str, str]]:
-    """The result card as dotted names and values, without what the page shows elsewhere."""
-    facts: list[tuple[str, str]] = []
-
-    def walk(name: str, value: JSON) -> None:
+def _facts(card: Mapping[str, JSON]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The result card as (group, rows of name and value), without what the page has elsewhere."""
+    plain: list[tuple[str, str]] = []
+    groups = [("run", plain)]
+    for key, value in card.items():
+        if key in ELSEWHERE:
+            continue
         if isinstance(value, dict):
-            for key, inner in value.items():
-                walk(f"{name}.{key}" if name else key, inner)
-        elif isinstance(value, list):
-            facts.append((name, ", ".join(map(str, value))))
-        elif value is not None and value != "":
-            facts.append((name, str(value)))
+            groups.append((key, list(_leaves(value))))
+        else:
+            plain += _leaves({key: value})
+    return [(name, rows) for name, rows in groups if rows]
 
-    walk("", {k: v for k, v in card.items() if k not in ("recipe", "metrics", "labels")})
-    return [(name.replace("_", " "), value) for name, value in facts]
+
+def _leaves(values: Mapping[str, JSON], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Names and values of a nested mapping, without the empty ones."""
+    for key, value in values.items():
+        name = prefix + key.replace("_", " ")
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{name} ")
+        elif isinstance(value, list) and value:
+            yield name, ", ".join(map(str, value))
+        elif value not in (None, "", []):
+            yield name, f"{value:,}" if type(value) is int and value > 9999 else str(value)
 
 
 def _percent(share: float) -> str:

@@ -117,10 +117,10 @@ def motion_recipe(spec: MotionSpec) -> Recipe:
         model_args={"width": 16, "dropout": 0.0},
         dataset="motion",
         input=InputSpec(frames=8, resize=spec.size, crop=spec.size),
-        phases=(Phase(frames=8, epochs=9, batch=32, lr=0.05, warmup=0.5),),
+        phases=(Phase(frames=8, epochs=8, batch=32, lr=0.05, warmup=0.5),),
         optim=Optim(nesterov=True, weight_decay=1e-4, clip=20.0),
         augment=Augment(crop="center", flip=False),
-        eval_every=3,
+        eval_every=2,
         workers=1,
     )
 
