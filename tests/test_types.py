@@ -25,7 +25,10 @@ def test_to_input_is_the_written_out_normalisation_in_channels_last() -> None:
     [
         ({"frames": 0}, "input.frames=0 must be at least 1"),
         ({"crop": 300}, "input.crop=300 must not exceed input.resize=256"),
-        ({"modality": "flow", "stack": 5}, "input.mean has 3 values, but flow with stack=5 has 10"),
+        (
+            {"modality": "flow", "stack": 5, "mean": (0.4, 0.5, 0.6)},
+            "input.mean has 3 values, but flow",
+        ),
         ({"std": (0.0,)}, "must be positive"),
     ],
 )
@@ -62,3 +65,9 @@ def test_predictions_and_records() -> None:
     ]  # fmt: skip
     with pytest.raises(ValueError, match="must be 0 <= start < end"):
         Record("r", "x.mp4", 0, 2.0, 1.0)  # type: ignore[arg-type]
+
+
+def test_the_usual_statistics_follow_the_modality() -> None:
+    assert InputSpec().mean == (0.485, 0.456, 0.406)
+    flow = InputSpec(modality="flow", stack=5)
+    assert (flow.mean, flow.std, flow.channels) == ((0.5,), (0.226,), 10)

@@ -19,6 +19,11 @@ Modality = Literal["rgb", "flow", "rgb_diff"]
 Sampling = Literal["segments", "segments_tsm", "shared", "dense"]
 Crop = Literal["center", "three", "ten"]
 
+RGB_STATISTICS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Mean and deviation of ImageNet."""
+MOTION_STATISTICS = (0.5,), (0.226,)
+"""Of flow and differences, as TSN's authors have them."""
+
 CROPS: Mapping[Crop, int] = {"center": 1, "three": 3, "ten": 10}
 
 
@@ -37,8 +42,9 @@ class InputSpec:
         stack: frames merged into channels at each time step (flow: 5; rgb_diff: 5).
         resize: short side in pixels before cropping.
         crop: side in pixels of the square the model is trained on.
-        mean: per channel, on the 0..1 scale; repeated over the stack.
-        std: like `mean`.
+        mean: per channel, on the 0..1 scale; repeated over the stack. (): the modality's usual one,
+            ImageNet's for rgb, 0.5 for the others.
+        std: like `mean`; 0.226 for the others.
     """
 
     modality: Modality = "rgb"
@@ -48,10 +54,13 @@ class InputSpec:
     stack: int = 1
     resize: int = 256
     crop: int = 224
-    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
-    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        usual = RGB_STATISTICS if self.modality == "rgb" else MOTION_STATISTICS
+        object.__setattr__(self, "mean", self.mean or usual[0])
+        object.__setattr__(self, "std", self.std or usual[1])
         for name in ("frames", "stride", "stack", "resize", "crop"):
             if getattr(self, name) < 1:
                 raise ValueError(f"input.{name}={getattr(self, name)} must be at least 1")
@@ -92,8 +101,8 @@ class InputSpec:
         repeat = self.channels // len(self.mean), self.channels // len(self.std)
         x = clips.to(device, non_blocking=True)
         x = x.to(dtype=torch.float32, memory_format=torch.channels_last_3d, copy=True)
-        mean = torch.tensor(self.mean * repeat[0], device=x.device).view(1, -1, 1, 1, 1)
-        std = torch.tensor(self.std * repeat[1], device=x.device).view(1, -1, 1, 1, 1)
+        mean = torch.tensor(self.mean * repeat[0], device=x.device)[:, None, None, None]
+        std = torch.tensor(self.std * repeat[1], device=x.device)[:, None, None, None]
         return x.sub_(mean * 255).div_(std * 255)
 
 

@@ -106,10 +106,13 @@ class VideoModel(nn.Module):
             (N, V, K) float32 on the CPU. The caller has set eval mode.
         """
         flat = clips.flatten(0, 1)  # (N*V, C, T, H, W)
-        parts = [
-            self(self.spec.input.to_input(part, self.device)).float().cpu()
-            for part in flat.split(limit or len(flat))
-        ]
+        # TF32, which GPUs use for float32 unless told otherwise, would give other scores there.
+        fast = torch.backends.cudnn.benchmark
+        with torch.backends.cudnn.flags(enabled=True, benchmark=fast, allow_tf32=False):
+            parts = [
+                self(self.spec.input.to_input(part, self.device)).float().cpu()
+                for part in flat.split(limit or len(flat))
+            ]
         return torch.cat(parts).unflatten(0, clips.shape[:2])
 
 
