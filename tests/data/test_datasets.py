@@ -7,6 +7,7 @@ import pytest
 
 from kinema.data import DataSplits, ManifestError
 from kinema.data.datasets import list_datasets, load_data, register_dataset
+from kinema.data.datasets.folder import read_folder
 from kinema.data.manifest import Manifest
 from kinema.data.splitting import source_of
 
@@ -261,3 +262,20 @@ def test_registering_a_data_set(tmp_path: Path) -> None:
     assert list_datasets("ucf*") == ["ucf101", "ucf101_split2", "ucf101_split3"]
     with pytest.raises(ValueError, match="data set 'ucf101' is already registered"):
         register_dataset("ucf101")(lambda root, split: Manifest("x", (), ()))
+
+
+def test_a_stray_picture_does_not_turn_a_class_into_a_clip(tmp_path: Path) -> None:
+    for label in "abc":
+        (tmp_path / label).mkdir()
+        for number in range(2):
+            (tmp_path / label / f"{number}.mp4").write_bytes(b"x")
+    (tmp_path / "c" / "0001.jpg").write_bytes(b"x")
+    assert read_folder(tmp_path)["train"].labels == ("a", "b", "c")
+
+
+def test_folders_of_flow_pictures_are_clips(tmp_path: Path) -> None:
+    for label in "ab":
+        (tmp_path / label / "clip").mkdir(parents=True)
+        for axis in "xy":
+            (tmp_path / label / "clip" / f"flow_{axis}_00001.jpg").write_bytes(b"x")
+    assert len(read_folder(tmp_path)["train"]) == 2

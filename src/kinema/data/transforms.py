@@ -274,7 +274,7 @@ def mirror(clips: Tensor, modality: Modality, *, channels: int) -> Tensor:
 def jitter(clip: Tensor, brightness: float, contrast: float, saturation: float) -> Tensor:
     """Multiplies colours: (T, 3, H, W) uint8 -> the same shape; a factor of 1 changes nothing."""
     x = clip.float() * brightness
-    luma = torch.tensor(GREY).view(3, 1, 1)
+    luma = torch.tensor(GREY)[:, None, None]
     mean = (x * luma).sum(-3).mean()
     x = (x - mean) * contrast + mean
     grey = (x * luma).sum(-3, keepdim=True)

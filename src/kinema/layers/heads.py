@@ -8,9 +8,8 @@ from torch import Tensor, nn
 class SegmentHead(nn.Module):
     """TSN's consensus: frames are classified, their logits averaged (arXiv:1608.00859).
 
-    Deviation: none, but note that dropout falls on each frame separately, as in the authors' code;
-        without it the same
-    logits would come from classifying the mean over time.
+    Dropout falls on each frame separately, as in the authors' code; without it, classifying the
+    mean over time would give the same logits.
 
     Args:
         in_channels: channels of the map.

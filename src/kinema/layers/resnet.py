@@ -79,6 +79,11 @@ class ResidualBlock(nn.Module):
                 nn.BatchNorm3d(self.out_channels),
             )
         self.relu = nn.ReLU(inplace=True)
+        self.add_convs(site)
+
+    def add_convs(self, site: Site) -> None:
+        """Makes the layers that `branch` uses."""
+        raise TypeError(f"{type(self).__name__} must define add_convs")
 
     def branch(self, x: Tensor) -> Tensor:
         """The convolutions behind the temporal module, up to the last norm."""
@@ -106,15 +111,8 @@ class BasicBlock(ResidualBlock):
 
     expansion = 1
 
-    def __init__(
-        self,
-        site: Site,
-        *,
-        temporal: nn.Module | None = None,
-        before: nn.Module | None = None,
-        after: nn.Module | None = None,
-    ) -> None:
-        super().__init__(site, temporal=temporal, before=before, after=after)
+    def add_convs(self, site: Site) -> None:
+        """conv1, bn1, ..., under their usual names."""
         self.conv1 = FrameConv(
             site.in_channels, site.width, 3, stride=site.stride, padding=1, bias=False
         )
@@ -133,15 +131,8 @@ class Bottleneck(ResidualBlock):
 
     expansion = 4
 
-    def __init__(
-        self,
-        site: Site,
-        *,
-        temporal: nn.Module | None = None,
-        before: nn.Module | None = None,
-        after: nn.Module | None = None,
-    ) -> None:
-        super().__init__(site, temporal=temporal, before=before, after=after)
+    def add_convs(self, site: Site) -> None:
+        """conv1, bn1, ..., under their usual names."""
         self.conv1 = FrameConv(site.in_channels, site.width, 1, bias=False)
         self.bn1 = nn.BatchNorm3d(site.width)
         self.conv2 = FrameConv(site.width, site.width, 3, stride=site.stride, padding=1, bias=False)

@@ -95,9 +95,8 @@ class CausalShift(nn.Module):
     """Moves the first 1/div of the channels one step forward in time.
 
     Frames see the past only (arXiv:1811.08383, 4.2). Streams: `step` keeps those channels of the
-    last frame. Weights of the two-sided shift do not
-        fit: there the same
-    channels come from the future.
+    last frame. Weights of the two-sided shift do not fit: there the same channels come from the
+    future.
 
     Args:
         div: share of the channels that moves is 1/div.

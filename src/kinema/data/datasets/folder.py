@@ -8,12 +8,8 @@ from pathlib import Path
 from ...types import Record
 from ..flips import flip_map_from_names
 from ..manifest import Manifest, ManifestError
-from ..readers import is_frame_folder
+from ..readers import VIDEO_ENDINGS, is_frame_folder
 
-VIDEO_ENDINGS = frozenset(
-    (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp")
-    + (".ts", ".mts", ".ogv")
-)
 SPLIT_FOLDERS = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validation"),

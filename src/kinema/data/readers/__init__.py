@@ -9,10 +9,11 @@ from __future__ import annotations
 from ...types import Modality, Record
 from ._array import ArrayReader
 from ._images import ImagesReader, is_frame_folder
-from ._protocol import Reader, VideoError
+from ._protocol import VIDEO_ENDINGS, Reader, VideoError
 from ._pyav import PyAVReader, decoder_version
 
 __all__ = [
+    "VIDEO_ENDINGS",
     "ArrayReader",
     "Reader",
     "VideoError",

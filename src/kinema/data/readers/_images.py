@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...types import Modality
-from ._protocol import VideoError, check_indices, stretch
+from ._protocol import VIDEO_ENDINGS, VideoError, check_indices, stretch
 from ._scaler import Scaler
 
 FRAME_FOLDER_FPS = 30.0  # a folder does not say; only `start`, `end` and time spans depend on it
@@ -26,8 +26,13 @@ FLOW_NAMES = (
 
 
 def is_frame_folder(path: Path) -> bool:
-    """Whether the folder directly holds numbered RGB pictures."""
-    return path.is_dir() and any(RGB_NAMES.fullmatch(entry.name) for entry in path.iterdir())
+    """Whether the folder is a clip: it holds numbered pictures, and neither videos nor folders."""
+    if not path.is_dir():
+        return False
+    entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
+    if any(entry.suffix.lower() in VIDEO_ENDINGS or entry.is_dir() for entry in entries):
+        return False
+    return any(p.fullmatch(entry.name) for entry in entries for p in (RGB_NAMES, *FLOW_NAMES))
 
 
 class ImagesReader:

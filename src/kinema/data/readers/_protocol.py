@@ -10,6 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+VIDEO_ENDINGS = frozenset(
+    (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp")
+    + (".ts", ".mts", ".ogv")
+)
+
 
 class VideoError(RuntimeError):
     """A video that cannot give what was asked of it.
