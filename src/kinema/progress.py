@@ -70,4 +70,5 @@ class Progress:
         self._spoken = time.monotonic()
         total = "" if self.total is None else f"/{self.total}"
         seconds = self._spoken - self._started
-        console.print(f"{self.what}: {self.done}{total} in {seconds:.0f} s  {self.note}".rstrip())
+        text = f"{self.what}: {self.done}{total} in {seconds:.0f} s  {self.note}".rstrip()
+        console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -22,8 +22,7 @@ def tsm_resnet50_k400() -> Recipe:
     """Kinetics-400, 8 frames: 71.2 % top-1 with one clip and the centre crop (authors' README).
 
     Deviation: frames have the short side 256 before the multi-scale crop, as in mmaction2; the
-        authors cut from frames
-    331 pixels high.
+    authors cut from frames 331 pixels high.
     """
     return Recipe(
         name="tsm_resnet50_k400",
