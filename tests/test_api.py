@@ -11,7 +11,7 @@ import kinema
 
 NAMES = [
     "InputSpec", "Manifest", "Predictor", "Recipe", "convert", "create_model", "evaluate",
-    "list_models", "load", "profile", "save", "train",
+    "list_models", "load", "open_stream", "profile", "save", "train",
 ]  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -43,7 +44,7 @@ def test_the_temporal_module_of_the_guide_is_a_complete_family(repository: Path)
 def test_the_readme_classifies_a_video(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    first, python, _ = blocks(repository / "README.md")
+    first, python, stream, _ = blocks(repository / "README.md")
     monkeypatch.chdir(tmp_path)
     spec = InputSpec(frames=4, resize=40, crop=32)
     small = create_model("tsm_resnet18", labels=["push", "pull"], input=spec, width=8)
@@ -52,7 +53,9 @@ def test_the_readme_classifies_a_video(
     write_clip(clip, Path("clip.mp4"))
     exec(first, {})  # our own page
     assert "%  push" in capsys.readouterr().out
-    exec(python, {"clip": torch.randn(1, 3, 8, 64, 64)})
+    scope = {"clip": torch.randn(1, 3, 8, 64, 64)}
+    exec(python, scope)
+    exec(stream, scope | {"frames": np.zeros((5, 64, 64, 3), np.uint8)})
     assert "total" in capsys.readouterr().out
     assert Path("model.safetensors").exists()
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .engine.evaluate import evaluate
     from .engine.train import train
     from .inference.predictor import Predictor
+    from .inference.stream import open_stream
     from .models import create_model, list_models
     from .tools.convert import convert
     from .tools.profile import profile
@@ -31,6 +32,7 @@ _HOMES = {
     "evaluate": "engine.evaluate",
     "list_models": "models",
     "load": "checkpoint",
+    "open_stream": "inference.stream",
     "profile": "tools.profile",
     "save": "checkpoint",
     "train": "engine.train",
@@ -46,6 +48,7 @@ __all__ = [
     "evaluate",
     "list_models",
     "load",
+    "open_stream",
     "profile",
     "save",
     "train",
