@@ -1,6 +1,7 @@
 """Writes docs/results.md from the result files in results/; `make results` calls it.
 
-Each folder below results/ is a finished run: its card.json and metrics.csv, as training left them.
+Each folder below results/ is a finished run: its card.json and metrics.csv, as training left them,
+and predictions.jsonl where some videos were classified with it (`kinema predict --json`).
 
 python benchmarks/results.py [--add runs/name ...]
 """
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-KEPT = ("card.json", "metrics.csv")
+KEPT = ("card.json", "metrics.csv", "predictions.jsonl")
 
 HEADER = """# Results
 
@@ -35,7 +36,8 @@ def main() -> None:
         target = ROOT / "results" / run.name
         target.mkdir(parents=True, exist_ok=True)
         for name in KEPT:
-            shutil.copy(run / name, target / name)
+            if (run / name).exists():
+                shutil.copy(run / name, target / name)
     runs = {folder.parent.name: read(folder.parent) for folder in ROOT.glob("results/*/card.json")}
     page = HEADER + "".join(row(name, run) for name, run in sorted(runs.items()))
     page += "".join(section(name, run) for name, run in sorted(runs.items()))
@@ -48,6 +50,9 @@ def read(folder: Path) -> dict[str, Any]:
     card: dict[str, Any] = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     with (folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
         card["rows"] = list(csv.DictReader(file))
+    lines = folder / "predictions.jsonl"
+    texts = lines.read_text(encoding="utf-8").splitlines() if lines.exists() else []
+    card["predictions"] = [json.loads(text) for text in texts]
     return card
 
 
@@ -69,6 +74,7 @@ def section(name: str, card: dict[str, Any]) -> str:
     versions = ", ".join(f"{k} {v}" for k, v in card["versions"].items() if v)
     changed = " with changed files" if commit.get("changed") else ""
     phases = card["recipe"]["phases"]
+    videos = ", ".join(f"{n} {name}" for name, n in card["data"]["videos"].items())
     facts = {
         "command": f"`{card['command']}`",
         "commit": f"{commit.get('hash', 'unknown')[:12]}{changed}",
@@ -76,7 +82,7 @@ def section(name: str, card: dict[str, Any]) -> str:
         "machine": f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} in use; "
         f"GPUs {', '.join(machine['gpus']) or 'none'}",
         "versions": f"{versions}; {card['decoder']}",
-        "data": f"{card['data']['name']}, {card['data']['videos']}, fingerprint of the training "
+        "data": f"{card['data']['name']}, {videos}, fingerprint of the training "
         f"split {card['data']['fingerprint']['train'][:12]}",
         "start": card["start"]["source"],
         "phases": "; ".join(
@@ -94,6 +100,11 @@ def section(name: str, card: dict[str, Any]) -> str:
     for r in card["rows"]:
         numbers = " | ".join(f"{float(r[c]):.3f}" if r[c] else "" for c in columns)
         lines.append(f"| {r['epoch']} | {r['step']} | {numbers} |")
+    if card["predictions"]:
+        lines += ["\n| video | seconds | first | second |", "|---|---|---|---|"]
+    for p in card["predictions"]:
+        best = " | ".join(f"{t['label']} {t['probability']:.1%}" for t in p["top"][:2])
+        lines.append(f"| {Path(p['video']).name} | {p['start']:.1f} to {p['end']:.1f} | {best} |")
     return "\n".join(lines) + "\n"
 
 
