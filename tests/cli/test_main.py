@@ -13,6 +13,7 @@ import pytest
 
 import kinema
 from kinema import cli
+from kinema.cli.train import _stem
 from kinema.cli.verb import Verb
 
 
@@ -144,6 +145,17 @@ def test_overrides_may_stand_anywhere_behind_the_data() -> None:
     args = cli.parse(["train", "data", "a.b=1", "--model", "m", "phases[0].lr=2", "--resume"])
     assert args.data == "data"
     assert args.overrides == ["a.b=1", "phases[0].lr=2"]
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        ("ucf101:/videos/ucf", "ucf101"), ("ucf101:C:\\ucf", "ucf101"), ("my/clips/", "clips"),
+        ("list.csv", "list"), ("C:clips", "C:clips"), ("lists:2/a.csv", "a"),
+    ],
+)  # fmt: skip
+def test_runs_are_called_after_their_data(data: str, name: str) -> None:
+    assert _stem(data) == name
 
 
 def test_the_help_loads_nothing_heavy() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kinema.data import DataSplits, ManifestError
-from kinema.data.datasets import list_datasets, load_data, register_dataset
+from kinema.data.datasets import list_datasets, load_data, read_parts, register_dataset
 from kinema.data.datasets.folder import read_folder
 from kinema.data.manifest import Manifest
 from kinema.data.splitting import source_of
@@ -279,3 +279,14 @@ def test_folders_of_flow_pictures_are_clips(tmp_path: Path) -> None:
         for axis in "xy":
             (tmp_path / label / "clip" / f"flow_{axis}_00001.jpg").write_bytes(b"x")
     assert len(read_folder(tmp_path)["train"]) == 2
+
+
+def test_parts_are_read_as_the_source_names_them(tmp_path: Path) -> None:
+    touch(tmp_path / "clips", "cat/a.mp4", "cat/b.mp4")
+    assert {name: len(part) for name, part in read_parts(tmp_path / "clips").items()} == {
+        "train": 2
+    }
+    (tmp_path / "t.csv").write_text("path,label,split\nclips/cat/a.mp4,cat,test\n")
+    assert {name: len(part) for name, part in read_parts(tmp_path / "t.csv").items()} == {"test": 1}
+    with pytest.raises(ManifestError, match="t.csv: has no row of split train"):
+        load_data(tmp_path / "t.csv")

@@ -76,11 +76,26 @@ def test_overrides_are_checked_together():
         ("optim.ema=1", r"ema=1.0 must be at least 0 and below 1"),
         ("freeze_bn=some", r"freeze_bn='some' must be one of none, all_but_first, all"),
         ("model_args.x={", r"must have a YAML value"),
+        ("input.frames=16", r"input.frames=16: no phase uses it; give phases.0.frames=16"),
+        ("input={stride: 2}", r"input.stride=2: no phase uses it; give phases.0.stride=2"),
     ],
 )
 def test_override_errors_name_path_value_and_rule(assignment, message):
     with pytest.raises(ValueError, match=message):
         override(RECIPE, [assignment])
+
+
+def test_an_input_that_agrees_with_a_phase_may_be_given():
+    both = override(RECIPE, ["input.frames=16", "phases.0.frames=16"])
+    assert (both.input.frames, both.phases[0].frames) == (16, 16)
+    assert override(RECIPE, ["phases.0.frames=16"]).input_for(RECIPE.phases[0]).frames == 8
+    assert override(RECIPE, ["input={resize: 64, crop: 56}"]).input.crop == 56
+    assert override(RECIPE, ["input.crop=112"]).input.crop == 112
+
+
+def test_compile_and_recompute_exclude_each_other():
+    with pytest.raises(ValueError, match="compile=true and recompute=true do not go together"):
+        override(RECIPE, ["compile=true", "recompute=true"])
 
 
 def test_lr_follows_the_batch():

@@ -44,12 +44,18 @@ def folder(exact, splits, tmp_path_factory):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     done = subprocess.run(
         [*command, str(script), str(folder)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "KINEMA_WAIT_MINUTES": "2",
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        },
         capture_output=True,
         text=True,
         timeout=240,
     )
     assert done.returncode == 0, done.stderr[-4000:]
+    (folder / "told.txt").write_text(done.stdout)
     train(exact, splits, folder / "one", device="cpu")
     last = folder / "two/last.safetensors"
     options = {"protocol": "2x3", "device": "cpu", "workers": 0}
@@ -87,6 +93,22 @@ def test_scores_hold_every_view_once_in_order(folder, splits):
     assert two.column("id").to_pylist() == [r.id for r in splits.val.records for _ in range(6)]
     a, b = (torch.tensor(t.column("logits").to_pylist()) for t in (one, two))
     torch.testing.assert_close(b, a, rtol=1e-4, atol=1e-5)
+
+
+def test_the_command_speaks_once(folder, splits):
+    (line,) = (folder / "told.txt").read_text().splitlines()
+    told = json.loads(line)
+    assert (told["split"], told["metrics"]["clips"]) == ("all", len(splits.val))
+    assert (folder / "eval" / "report.html").exists()
+
+
+def test_going_on_within_an_epoch_changes_no_figure(folder):
+    found = []
+    for name in ("whole", "stopped"):
+        with (folder / name / "metrics.csv").open() as file:
+            (row,) = csv.DictReader(file)
+        found.append({k: v for k, v in row.items() if k not in ("clips_per_s", "data_share")})
+    assert found[0] == found[1]
 
 
 def test_the_log_is_written_once(folder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,8 @@ import torch
 
 from kinema import checkpoint
 from kinema.data import Manifest
-from kinema.engine.evaluate import evaluate, held_out, label_map
+from kinema.data.splitting import split_by_source
+from kinema.engine.evaluate import NonFiniteError, evaluate, held_out, label_map, trained_on
 from kinema.engine.runtime import Runtime
 from kinema.inference import Predictor
 from kinema.models import create_model
@@ -109,6 +111,17 @@ def test_numbered_models_take_the_manifests_order(splits):
     assert label_map(splits.val, model) == {0: 0, 1: 1, 2: 2}
 
 
+def test_names_count_before_the_order(splits):
+    """A table sorts numbers by value, a folder may have them in the order of their text."""
+    model = create_model("tsm_resnet18", num_classes=11, width=8)
+    by_text = tuple(sorted(map(str, range(11))))
+    assert by_text[2] == "10"
+    manifest = replace(splits.val, labels=by_text)
+    assert label_map(manifest, model) == {i: int(name) for i, name in enumerate(by_text)}
+    from_one = replace(splits.val, labels=tuple(sorted(map(str, range(1, 12)))))
+    assert label_map(from_one, model) == {i: int(n) - 1 for i, n in enumerate(from_one.labels)}
+
+
 def test_labels_the_model_does_not_know(model, splits):
     other = replace(splits.val, labels=("dark", "gray", "light"))
     expected = r"1 labels are not among the model's 3: 'gray' \(did you mean grey"
@@ -122,7 +135,68 @@ def test_videos_without_a_label(model, splits):
         evaluate(model, replace(splits.val, records=records), workers=0)
 
 
-def test_a_manifest_file_is_tested_whole(splits, tmp_path):
+def table(path, rows):
+    path.write_text("path,label,split\n" + "".join(f"{p},{label},{s}\n" for p, label, s in rows))
+    return path
+
+
+def test_data_without_splits_are_tested_whole(model, splits, tmp_path):
     splits.val.save(tmp_path / "val.jsonl")
-    assert len(held_out(tmp_path / "val.jsonl")) == 5
-    assert len(held_out(splits.train.records[0].path.parent.parent)) > 0
+    name, manifest = held_out(tmp_path / "val.jsonl")
+    assert (name, [r.id for r in manifest.records]) == ("all", [r.id for r in splits.val.records])
+    videos = [(r.path, splits.train.labels[r.label], "") for r in splits.train.records]
+    assert len(held_out(table(tmp_path / "a.csv", videos))[1]) == 14
+    for path, label, _ in videos:
+        (tmp_path / "clips" / label).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "clips" / label / path.name).symlink_to(path)
+    assert [len(held_out(tmp_path / "clips", split)[1]) for split in (None, "train", "val")] == [
+        14, 11, 3,
+    ]  # fmt: skip
+    result = evaluate(model, tmp_path / "clips", workers=0)
+    assert len(result.ids) == 14
+
+
+def test_what_need_not_be_fit_for_training_can_be_tested(model, splits, tmp_path):
+    path = splits.train.records[0].path
+    only_test = table(tmp_path / "a.csv", [(path, "dark", "test")])
+    assert (held_out(only_test)[0], len(evaluate(model, only_test, workers=0).ids)) == ("test", 1)
+    with pytest.raises(ValueError, match=r"a.csv has no split 'val'; it has test"):
+        held_out(only_test, "val")
+    (tmp_path / "one" / "grey").mkdir(parents=True)
+    (tmp_path / "one" / "grey" / "a.mp4").symlink_to(path)
+    assert evaluate(model, tmp_path / "one", workers=0).targets.tolist() == [1]
+
+
+def test_test_counts_before_val(splits):
+    assert held_out(splits) == ("test", splits.test)
+    assert held_out(replace(splits, test=None)) == ("val", splits.val)
+    assert held_out(splits, "train") == ("train", splits.train)
+
+
+def test_videos_of_the_training_are_told(model, splits, tmp_path, capsys):
+    file = tmp_path / "m.safetensors"
+    taken, _ = split_by_source(splits.train, 0.2)
+    checkpoint.save(model, file, fingerprint={"train": taken.fingerprint()})
+    assert trained_on(file, taken)
+    assert trained_on(file, splits.train)
+    assert not trained_on(file, splits.val)
+    evaluate(file, splits.train, device="cpu", workers=0)
+    assert "the model was trained on these videos" in capsys.readouterr().err
+    evaluate(file, splits.val, device="cpu", workers=0)
+    assert "trained" not in capsys.readouterr().err
+    checkpoint.save(model, file)
+    assert not trained_on(file, taken)
+
+
+def test_ten_crops_are_refused_where_a_mirror_changes_labels(model, splits):
+    sided = replace(splits.val, flip_map={0: 1, 1: 0})
+    with pytest.raises(ValueError, match=r"a mirror changes 'dark'; use three crops, 2x3"):
+        evaluate(model, sided, protocol="2x10", workers=0)
+    assert evaluate(model, replace(sided, flip_map={0: 0}), protocol="1x10", workers=0)
+
+
+def test_logits_that_are_no_numbers(model, splits):
+    with torch.no_grad():
+        model.head.fc.bias.fill_(math.inf)
+    with pytest.raises(NonFiniteError, match="logits of 5 videos are not finite.*'val/0'"):
+        evaluate(model, splits.val, workers=0)

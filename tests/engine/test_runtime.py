@@ -50,10 +50,21 @@ def test_autocast_computes_in_the_chosen_format():
         assert (x @ x).dtype == torch.float32
 
 
-@pytest.mark.parametrize("device", ["tpu9", "cuda:99"])
+@pytest.mark.parametrize("device", ["tpu9", "cuda:99", "meta", "mps"])
 def test_a_device_that_is_not_there(device):
     with pytest.raises(ValueError, match="device="):
         choose_device(device)
+
+
+@pytest.mark.parametrize(("minutes", "expected"), [("", 30), ("0.5", 0.5)])
+def test_processes_wait_half_an_hour_for_each_other(monkeypatch, minutes, expected):
+    asked = {}
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("KINEMA_WAIT_MINUTES", minutes)
+    monkeypatch.setattr(runtime.dist, "init_process_group", lambda *a, **k: asked.update(k))
+    monkeypatch.setattr(runtime.atexit, "register", lambda call: None)
+    open_runtime("cpu")
+    assert asked["timeout"].total_seconds() == expected * 60
 
 
 def test_one_process_needs_no_group():

@@ -103,10 +103,23 @@ def test_imagenet_fits_the_stem_to_flow(imagenet):
     _, state = imagenet("resnet18")
     flow = InputSpec(modality="flow", stack=5, mean=(0.5,), std=(0.25,))
     model = small(input=flow)
-    start_from(model, "imagenet")
+    report = start_from(model, "imagenet")
+    assert report.fitted == ("backbone.conv1.weight",)
     mean = state["conv1.weight"].mean(1)
     assert model.backbone.conv1.weight.shape[1] == 10
     torch.testing.assert_close(model.backbone.conv1.weight[:, 7], mean)
+
+
+def test_imagenet_of_another_width_is_told_in_one_line(imagenet):
+    imagenet("resnet18")
+    with pytest.raises(
+        ValueError, match=r"imagenet .*conv1.weight .*, \.\.\.; .*width=16"
+    ) as caught:
+        start_from(small(width=16), "imagenet")
+    text = str(caught.value)
+    assert text.count("shape ") == 3
+    assert len(text) < 600
+    assert "\n" not in text
 
 
 def test_imagenet_leaves_added_blocks_new(imagenet):

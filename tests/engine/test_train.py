@@ -233,10 +233,71 @@ def test_a_folder_holds_one_run(recipe, splits, tmp_path):
 
 def test_non_finite_loss_stops_with_the_clips_named(recipe, splits, tmp_path):
     wild = override(recipe, ["phases.0.lr=1e30", "optim.clip=0"])
-    expected = r"loss nan at phase 1, epoch 1, step \d, lr \S+e\+29; lower the rate.*clips: .*\.mp4"
+    where = r"at phase 1, epoch 1, step \d, lr \S+e\+29"
+    expected = rf"loss nan, gradient norm nan {where}; lower the rate.*clips: .*\.mp4"
     with pytest.raises(NonFiniteError, match=expected):
         train(wild, splits, tmp_path / "a", device="cpu")
     assert not (tmp_path / "a/model.safetensors").exists()
+
+
+def test_an_infinite_gradient_never_reaches_the_weights(recipe, splits, tmp_path, monkeypatch):
+    original, seen = train_module.clip_gradients, []
+
+    def clip(module, limit):
+        next(module.parameters()).grad.fill_(math.inf)
+        seen.append(module)
+        return original(module, limit)
+
+    monkeypatch.setattr(train_module, "clip_gradients", clip)
+    with pytest.raises(NonFiniteError, match=r"gradient norm inf at phase 1, epoch 1, step 1"):
+        train(override(recipe, ["optim.clip=0"]), splits, tmp_path / "a", device="cpu")
+    assert all(p.isfinite().all() for p in seen[0].parameters())
+
+
+def test_logits_of_a_validation_that_are_no_numbers(recipe, splits, tmp_path, monkeypatch):
+    original = train_module._validate
+
+    def validate(session, loader):
+        with torch.no_grad():
+            session.model.head.fc.bias.fill_(math.inf)
+        original(session, loader)
+
+    monkeypatch.setattr(train_module, "_validate", validate)
+    expected = r"validate: the logits of 5 videos are not finite.*after step 3, lr 0.0\d+; lower"
+    with pytest.raises(NonFiniteError, match=expected):
+        train(recipe, splits, tmp_path / "a", device="cpu")
+
+
+def test_a_compiled_run(recipe, splits, tmp_path, monkeypatch):
+    compiled, original = [], torch.compile
+
+    def compile_eagerly(module):
+        compiled.append(module)
+        return original(module, backend="eager")
+
+    monkeypatch.setattr(torch, "compile", compile_eagerly)
+    short = override(recipe, ["phases.0={frames: 4, steps: 2, batch: 4}", "model_args.dropout=0"])
+    train(short, splits, tmp_path / "a", device="cpu")
+    train(override(short, ["compile=true"]), splits, tmp_path / "b", device="cpu")
+    assert len(compiled) == 1
+    a, b = (checkpoint.load(tmp_path / n / "last.safetensors").state_dict() for n in "ab")
+    for key in a:
+        torch.testing.assert_close(b[key], a[key], rtol=1e-3, atol=1e-4)
+
+
+def test_the_division_does_not_follow_the_seed(recipe, splits, tmp_path, monkeypatch):
+    splits.train.save(tmp_path / "all.jsonl")
+    found = []
+
+    def check(parts):
+        found.append([r.id for r in parts.val.records])
+        raise Killed
+
+    monkeypatch.setattr(train_module, "check_data", check)
+    for seed in (0, 7):
+        with pytest.raises(Killed):
+            train(replace(recipe, seed=seed), tmp_path / "all.jsonl", tmp_path / "a")
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize(
@@ -251,11 +312,17 @@ def test_non_finite_loss_stops_with_the_clips_named(recipe, splits, tmp_path):
         (["freeze=[layer7]"], "no part 'layer7'"),
         (["model=tsm_resnet19"], "no model is named 'tsm_resnet19'"),
         (["init=nothing.pth"], "init='nothing.pth' must be"),
+        (["eval={views: 1, crop: center, size: 64}"], "crop side 64 must not exceed"),
+        (["freeze=[backbone]", "freeze_bn=all", "eval=1x10"], "a mirror changes 'dark'"),
     ],
 )
-def test_settings_that_cannot_work(recipe, splits, tmp_path, changes, message):
+def test_settings_that_cannot_work_leave_the_folder_free(
+    recipe, splits, tmp_path, changes, message
+):
+    sided = replace(splits.test, flip_map={0: 1, 1: 0})
     with pytest.raises((ValueError, KeyError, FileNotFoundError), match=message):
-        train(override(recipe, changes), splits, tmp_path / "a", device="cpu")
+        train(override(recipe, changes), replace(splits, test=sided), tmp_path / "a", device="cpu")
+    assert not list(tmp_path.glob("a/*"))
 
 
 def test_data_that_cannot_be_learnt(recipe, splits, tmp_path):

@@ -112,6 +112,20 @@ def test_eval_writes_scores_and_report(
     assert card["data"]["split"] == "val"
 
 
+def test_eval_on_a_folder_without_splits_takes_all_and_says_what_was_seen(
+    run: Path, motion: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["eval", str(run / "model.safetensors"), str(motion / "train"), "--workers", "0"]
+    assert main(words) == 0
+    out, err = capsys.readouterr()
+    assert "tsm_resnet18 on all 24 videos, protocol 2x1" in out
+    assert "note: the model was trained on these videos" in err
+    assert main([*words, "--json", "--split", "val"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["split"] == "val"
+    assert json.loads(out)["metrics"]["clips"] < 24
+
+
 def test_predict_gives_the_numbers_of_the_test(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -137,25 +151,35 @@ def test_predict_for_people(run: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert all(line.split()[0].endswith("%") for line in labels)
 
 
-def test_a_stopped_run_goes_on_to_the_same_weights(run: Path, motion: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "workers"), [(signal.SIGINT, 0), (signal.SIGINT, 1), (signal.SIGTERM, 1)]
+)
+def test_a_stopped_run_goes_on_to_the_same_weights(
+    run: Path, motion: Path, tmp_path: Path, number: signal.Signals, workers: int
+) -> None:
+    """Its workers get the signal too, as from a terminal or a batch system."""
     out = tmp_path / "run"
     words = ["train", str(motion), "--model", "tsm_resnet18", "--out", str(out), "--name", "first"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "kinema", *words, *SMALL],
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    wait_for(lambda: (out / "metrics.csv").exists() or process.poll() is not None)
-    process.send_signal(signal.SIGINT)
+    process = started([*words, *SMALL, f"workers={workers}"], out)
+    os.killpg(process.pid, number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "--resume" in err
     assert "Traceback" not in err
+    assert ended(process.pid)
     assert not (out / "card.json").exists()
     assert main([*words, *SMALL, "--resume"]) == 0
     ours, theirs = (checkpoint.load(f / "last.safetensors").state_dict() for f in (out, run))
     assert all(torch.equal(x, theirs[name]) for name, x in ours.items())
+
+
+def test_workers_end_with_a_killed_run(motion: Path, tmp_path: Path) -> None:
+    words = ["train", str(motion), "--model", "tsm_resnet18", "--out", str(tmp_path / "run")]
+    process = started([*words, *SMALL, "workers=1"], tmp_path / "run")
+    process.kill()
+    process.wait()
+    wait_for(lambda: ended(process.pid))
+    process.communicate(timeout=60)
 
 
 def test_a_new_run_starts_from_the_weights_of_an_old_one(
@@ -166,7 +190,7 @@ def test_a_new_run_starts_from_the_weights_of_an_old_one(
         shutil.copytree(motion / "val" / name, tmp_path / "two" / "val" / name)
     words = ["train", str(tmp_path / "two"), "--model", "tsm_resnet18", *SMALL[:2], *SMALL[3:]]
     start = ["--init", str(run / "model.safetensors"), "--out", str(tmp_path / "run")]
-    assert main([*words, *start, "phases=[{frames: 4, steps: 1, batch: 6, lr: 0.01}]"]) == 0
+    assert main([*words, *start, "phases=[{frames: 8, steps: 1, batch: 6, lr: 0.01}]"]) == 0
     err = capsys.readouterr().err
     assert "classifier: new" in err
     assert "new: head." in err
@@ -222,6 +246,28 @@ def test_wrong_input_is_one_line(
     assert "unexpected" not in last
     for part in parts:
         assert part in last
+
+
+def started(words: list[str], out: Path) -> subprocess.Popen[str]:
+    """A run in a process group of its own that has finished its first epoch."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kinema", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+    )
+    wait_for(lambda: (out / "metrics.csv").exists() or process.poll() is not None)
+    return process
+
+
+def ended(group: int) -> bool:
+    """Whether no process of a group is left; the first one's end must have been waited for."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False
 
 
 def wait_for(condition: object, *, seconds: float = 60.0) -> None:

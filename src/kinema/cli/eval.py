@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +29,9 @@ def arguments(parser: ArgumentParser) -> None:
         help="views of a video that are scored, such as 1x1, 10x3, 2x3 (the model's own)",
     )
     parser.add_argument(
-        "--split", choices=SPLITS, help="which videos (test, or val where there is no test)"
+        "--split",
+        choices=SPLITS,
+        help="which videos (test, or val where there is no test; all where DATA has no splits)",
     )
     parser.add_argument(
         "--out", type=Path, metavar="FOLDER", help="also write scores.parquet and report.html here"
@@ -42,21 +45,14 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Scores every video of a split and prints what came out."""
+    """Scores every video of a split; the first process prints what came out."""
     from .. import checkpoint
-    from ..data import load_data
-    from ..engine.evaluate import evaluate
-    from ..engine.report import write_report
-    from ..engine.runtime import choose_device
-    from ..plain import to_plain
+    from ..engine.evaluate import REMEMBERED, evaluate, held_out, trained_on
+    from ..engine.runtime import open_runtime
 
-    model = checkpoint.load(args.model, choose_device(args.device))
-    splits = load_data(args.data)
-    split = args.split or ("test" if splits.test else "val" if splits.val else "train")
-    manifest = getattr(splits, split)
-    if manifest is None:
-        there = [name for name in SPLITS if getattr(splits, name) is not None]
-        raise ValueError(f"{args.data} has no split {split!r}; it has {', '.join(there)}")
+    runtime = open_runtime(args.device)
+    model = checkpoint.load(args.model, runtime.device)
+    split, manifest = held_out(args.data, args.split)
     result = evaluate(
         model,
         manifest,
@@ -65,17 +61,31 @@ def run(args: Namespace) -> int:
         workers=args.workers,
         out=args.out and args.out / "scores.parquet",
     )
+    if runtime.first:
+        if trained_on(args.model, manifest):
+            print(REMEMBERED, file=sys.stderr)
+        tell(args, split, manifest, model, result)
+    runtime.wait()
+    return 0
+
+
+def tell(
+    args: Namespace, split: str, manifest: Manifest, model: VideoModel, result: Evaluation
+) -> None:
+    """Writes what --out asks for and prints the figures."""
+    from ..engine.report import write_report
+    from ..plain import to_plain
+
     if args.out:
         write_card(args, split, manifest, model, result)
         report = write_report(args.out)
     if args.json:
         figures = to_plain(result.metrics)
         print(json.dumps({"split": split, "protocol": result.protocol.name, "metrics": figures}))
-        return 0
+        return
     print_table(split, model, result)
     if args.out:
         print(f"\nreport: {report}")
-    return 0
 
 
 def print_table(split: str, model: VideoModel, result: Evaluation) -> None:
@@ -83,7 +93,8 @@ def print_table(split: str, model: VideoModel, result: Evaluation) -> None:
     from ..engine.metrics import per_class
 
     m, labels = result.metrics, model.spec.labels
-    print(f"{model.spec.name} on {m.clips} videos of {split}, protocol {result.protocol.name}\n")
+    videos = f"all {m.clips} videos" if split == "all" else f"{m.clips} videos of {split}"
+    print(f"{model.spec.name} on {videos}, protocol {result.protocol.name}\n")
     print(
         f"  top-1       {m.top1:>7.1%}   95 % interval {m.interval[0]:.1%} to {m.interval[1]:.1%}"
     )

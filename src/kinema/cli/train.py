@@ -44,20 +44,22 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Trains and tests; every other setting of the recipe is given as a.b=c."""
-    from ..data import load_data
+    from ..engine.runtime import open_runtime
     from ..engine.train import Stopped, train
 
     recipe = chosen_recipe(args)
     out = args.out or Path("runs") / recipe.name
-    splits = load_data(args.data, seed=recipe.seed)
+    first = open_runtime(args.device).first
     try:
-        train(recipe, splits, out, resume=args.resume, device=args.device)
+        train(recipe, args.data, out, resume=args.resume, device=args.device)
     except Stopped as stopped:
-        print(f"kinema: {stopped}", file=sys.stderr)
+        if first:
+            print(f"kinema: {stopped}", file=sys.stderr)
         return 130
-    print(f"model:  {out / 'model.safetensors'}")
-    if (out / "report.html").exists():
-        print(f"report: {out / 'report.html'}")
+    if first:
+        print(f"model:  {out / 'model.safetensors'}")
+        if (out / "report.html").exists():
+            print(f"report: {out / 'report.html'}")
     return 0
 
 
@@ -92,8 +94,10 @@ def chosen_recipe(args: Namespace) -> Recipe:
 
 def _stem(data: str) -> str:
     """`ucf101` of `ucf101:/videos/ucf`, `clips` of `my/clips/`, `list` of `list.csv`."""
+    from ..data import list_datasets
+
     name, colon, _ = data.partition(":")
-    return name if colon and "/" not in name else Path(data).resolve().stem
+    return name if colon and name in list_datasets() else Path(data).resolve().stem
 
 
 VERB = Verb(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
+import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
@@ -347,6 +350,20 @@ def _whole(item: object) -> object:
 
 
 def _start_worker(worker: int) -> None:
-    """One thread per process; an interrupt is the parent's business."""
+    """One thread per process; a signal to the whole group is the parent's business.
+
+    A parent that is gone ends its workers by itself: torch's look after it.
+    """
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_obey, args=(os.getppid(),), daemon=True).start()
+
+
+def _obey(parent: int) -> None:
+    """Ends the process when the parent asks for it, and nobody else."""
+    if sys.platform == "linux":
+        while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+            continue
+        os._exit(0)

@@ -95,7 +95,7 @@ def announce(
 
 def diagnosis(
     loss: float,
-    norm: Tensor | None,
+    norm: Tensor,
     place: Place,
     lr: float,
     splits: DataSplits,
@@ -106,11 +106,10 @@ def diagnosis(
     files = ", ".join(str(path_of[i]) for i in ids[:SHOWN])
     if len(ids) > SHOWN:
         files += f", ... ({len(ids)} in all)"
-    gradient = "" if norm is None else f", gradient norm {float(norm):.3g}"
     return (
-        f"loss {loss:.3g}{gradient} at phase {place.phase + 1}, epoch {place.epoch + 1}, step "
-        f"{place.step + 1}, lr {lr:.3g}; lower the rate, add warmup, or clip with optim.clip=20; "
-        f"clips: {files or 'those of another process'}"
+        f"loss {loss:.3g}, gradient norm {float(norm):.3g} at phase {place.phase + 1}, epoch "
+        f"{place.epoch + 1}, step {place.step + 1}, lr {lr:.3g}; lower the rate, add warmup, or "
+        f"clip with optim.clip=20; clips: {files or 'those of another process'}"
     )
 
 

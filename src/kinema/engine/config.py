@@ -182,7 +182,8 @@ class Recipe:
         balance: draw classes equally often.
         precision: `auto` takes bf16 where the machine computes in it.
         compile: pass the objective through `torch.compile`.
-        recompute: keep no activations inside blocks; less memory for about a third more time.
+        recompute: keep no activations inside blocks; less memory for about a third more time. Not
+            together with `compile`.
         sync_bn: batch norm over all processes; GPUs only.
         workers: processes per training process that decode; -1: the cores there are, shared out, at
             most 8.
@@ -230,6 +231,11 @@ class Recipe:
                 f"least 1, save_every={self.save_every} and test_frames={self.test_frames} at "
                 "least 0"
             )
+        if self.compile and self.recompute:
+            raise ValueError(
+                "compile=true and recompute=true do not go together; leave one of them out, or "
+                "save memory with optim.accumulate"
+            )
         if self.old_lr < 0 or self.seed < 0:
             raise ValueError(f"old_lr={self.old_lr} and seed={self.seed} must not be below 0")
 
@@ -264,6 +270,7 @@ def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
         ValueError: naming the path, the value and the rule, with the closest known names.
     """
     plain = to_plain(recipe)
+    given: set[str] = set()  # parts of the input
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         if not equals or not path.strip():
@@ -272,7 +279,22 @@ def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
             )
         keys = re.sub(r"\[(\d+)\]", r".\1", path.strip()).split(".")
         plain = _assigned(plain, keys, text, path)
-    return _from_plain(plain)
+        if keys[0] == "input":
+            whole = _read_value(text, path) if len(keys) == 1 else keys[1]
+            given |= set(whole) if isinstance(whole, dict) else {str(whole)}
+    changed = _from_plain(plain)
+    _check_used(changed, given)
+    return changed
+
+
+def _check_used(recipe: Recipe, given: set[str]) -> None:
+    """Refuses clip lengths and strides that every phase replaces by its own."""
+    for name in ("frames", "stride"):
+        value = getattr(recipe.input, name)
+        if name in given and all(getattr(phase, name) != value for phase in recipe.phases):
+            raise ValueError(
+                f"override input.{name}={value}: no phase uses it; give phases.0.{name}={value}"
+            )
 
 
 def _assigned(node: JSON, keys: Sequence[str], text: str, path: str) -> JSON:

@@ -17,17 +17,33 @@ import torch
 from torch import Tensor
 
 from .. import checkpoint
-from ..data import Loader, Manifest, build_loader, eval_dataset, load_data
-from ..data.manifest import is_manifest_file
+from ..data import (
+    DataSplits,
+    Loader,
+    Manifest,
+    build_loader,
+    eval_dataset,
+    load_data,
+)
+from ..data.datasets import VAL_SHARE, read_parts
+from ..data.splitting import split_by_source
 from ..files import atomic
 from ..models import VideoModel
-from ..progress import Progress
+from ..progress import Progress, console
 from ..registry import suggest
 from ..types import CROPS, EvalProtocol
 from .metrics import Metrics, summarise
 from .runtime import Runtime, cores, open_runtime
 
 MAX_WORKERS = 8
+REMEMBERED = (
+    "note: the model was trained on these videos, so the figures say what it remembers; "
+    "videos it has not seen are a fair test"
+)
+
+
+class NonFiniteError(ArithmeticError):
+    """The loss, the gradient or the logits are no numbers any more; the message says where."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +77,7 @@ def evaluate(
 
     Args:
         model: a model or the path of its file.
-        data: a manifest, or what `load_data` takes; of its splits `test` counts, or `val` where
-            there is none.
+        data: a manifest, or what `load_data` takes; see `held_out` for what counts of it.
         protocol: a protocol or its name, such as `10x3`; None: the one the model file states.
         device: None: a GPU if there is one, for a model given as a path; else where the model is.
         batch: clips in one forward pass.
@@ -70,8 +85,13 @@ def evaluate(
         out: where the scores file goes, one row per view; None: nowhere.
 
     Raises:
-        ValueError: for labels the model does not know, or videos without a label.
+        ValueError: for labels the model does not know, videos without a label, and ten crops of
+            classes that a mirror changes.
+        NonFiniteError: for logits that are no numbers.
     """
+    manifest = data if isinstance(data, Manifest) else held_out(data)[1]
+    manifest.check("test")
+    file = None if isinstance(model, VideoModel) else model
     if not isinstance(model, VideoModel):
         model = checkpoint.load(model)
     elif device is None:
@@ -79,9 +99,9 @@ def evaluate(
     if isinstance(protocol, str):
         protocol = EvalProtocol.named(protocol)
     protocol = protocol or model.spec.protocol
-    manifest = data if isinstance(data, Manifest) else held_out(data)
-    manifest.check("test")
     runtime = open_runtime(device)
+    if file and runtime.first and trained_on(file, manifest):
+        console.print(REMEMBERED, soft_wrap=True)
     model.to(runtime.device)
     loader = eval_loader(model, manifest, protocol, runtime, batch=batch, workers=workers)
     try:
@@ -93,12 +113,66 @@ def evaluate(
     return result
 
 
-def held_out(data: str | Path) -> Manifest:
-    """The records of a data source that a test counts."""
-    if is_manifest_file(Path(data)):
-        return Manifest.load(data)
-    splits = load_data(data)
-    return splits.test or splits.val
+def held_out(data: DataSplits | str | Path, split: str | None = None) -> tuple[str, Manifest]:
+    """What a test looks at: the one rule of `evaluate`, `kinema eval` and a run's last test.
+
+    Args:
+        data: splits, or what `load_data` takes.
+        split: train, val or test; `val` of data that have none is what training takes for it. None:
+            `test`, or `val` where there is no test; a source that names neither counts whole.
+
+    Returns:
+        (`train`, `val`, `test`, or `all` for a whole source; its videos, unchecked).
+
+    Raises:
+        ValueError: for a split that is not there.
+    """
+    parts = _parts(data) if isinstance(data, DataSplits) else read_parts(data)
+    if split is None:
+        split = next((name for name in ("test", "val") if name in parts), None)
+        return (split, parts[split]) if split else ("all", parts["train"])
+    divided = "train" in parts and "val" not in parts
+    if divided and split != "test" and not isinstance(data, DataSplits):
+        parts = _parts(load_data(data))
+    if split not in parts:
+        raise ValueError(f"{data} has no split {split!r}; it has {', '.join(parts)}")
+    return split, parts[split]
+
+
+def _parts(splits: DataSplits) -> dict[str, Manifest]:
+    parts = {"train": splits.train, "val": splits.val}
+    return parts | {"test": splits.test} if splits.test else parts
+
+
+def trained_on(model: str | Path, manifest: Manifest) -> bool:
+    """Whether the run that made a model file saw these videos in training, by its fingerprint.
+
+    Also where the run took its training clips from these videos, as `load_data` divides them.
+    """
+    provenance = checkpoint.read_header(model)["provenance"]
+    fingerprint = provenance.get("fingerprint") if isinstance(provenance, dict) else None
+    seen = fingerprint.get("train") if isinstance(fingerprint, dict) else None
+    if seen is None or seen == manifest.fingerprint():
+        return seen is not None
+    try:
+        share, _ = split_by_source(manifest, VAL_SHARE)
+    except ValueError:  # too few to be divided
+        return False
+    return seen == share.fingerprint()
+
+
+def check_crops(manifest: Manifest, protocol: EvalProtocol) -> None:
+    """Refuses ten crops, half of them mirrored, of classes that a mirror changes.
+
+    Raises:
+        ValueError: naming such a class.
+    """
+    changed = [label for label, after in (manifest.flip_map or {}).items() if after != label]
+    if protocol.crop == "ten" and changed:
+        raise ValueError(
+            f"{manifest.name}: ten crops are mirrored ones too, and a mirror changes "
+            f"{manifest.labels[changed[0]]!r}; use three crops, {protocol.views}x3"
+        )
 
 
 def eval_loader(
@@ -110,7 +184,12 @@ def eval_loader(
     batch: int,
     workers: int,
 ) -> Loader:
-    """The loader of a test: this process's share of the videos, none twice, none left out."""
+    """The loader of a test: this process's share of the videos, none twice, none left out.
+
+    Raises:
+        ValueError: for ten crops of classes that a mirror changes.
+    """
+    check_crops(manifest, protocol)
     views = protocol.views * CROPS[protocol.crop]
     return build_loader(
         eval_dataset(manifest, model.spec.input, protocol),
@@ -143,6 +222,9 @@ def score(
 
     The number of videos need not divide by the processes: each has its own share, and results are
     filed by id.
+
+    Raises:
+        NonFiniteError: for logits that are no numbers; names the first video.
     """
     label_of = label_map(manifest, model)
     rows: list[tuple[str, Tensor, Tensor]] = []
@@ -162,6 +244,12 @@ def score(
     found = {row[0]: row for part in runtime.gather(rows) for row in part}
     ordered = [found[record.id] for record in manifest.records]
     logits = torch.stack([row[1] for row in ordered])
+    bad = (~logits.isfinite()).flatten(1).any(1).tolist()
+    if any(bad):
+        raise NonFiniteError(
+            f"{title}: the logits of {sum(bad)} videos are not finite, the first is "
+            f"{ordered[bad.index(True)][0]!r}"
+        )
     probs = protocol.combine(logits).numpy()
     targets = np.array([label_of[record.label] for record in manifest.records], np.int64)
     return Evaluation(
@@ -178,7 +266,8 @@ def score(
 def label_map(manifest: Manifest, model: VideoModel) -> dict[int | None, int]:
     """The manifest's label indices -> the model's, by name.
 
-    A model whose classes are only numbered takes the manifest's order.
+    A model whose classes are only numbered (0, 1, 2, ...) takes as many other names in the
+    manifest's order, other numbers by their value.
 
     Raises:
         ValueError: for videos without a label, and for names the model does not have.
@@ -189,18 +278,21 @@ def label_map(manifest: Manifest, model: VideoModel) -> dict[int | None, int]:
             f"{manifest.name}: {bare.id!r} has no label, and a test needs one; use predict"
         )
     known = model.spec.labels
+    names = manifest.labels
     numbered = known == tuple(map(str, range(len(known))))
-    if numbered and len(known) == len(manifest.labels):
-        return {index: index for index in range(len(known))}
+    if numbered and len(known) == len(names) and set(known) != set(names):
+        by_value = all(name.isdecimal() for name in names)
+        order = sorted(range(len(names)), key=lambda i: int(names[i]) if by_value else i)
+        return {index: place for place, index in enumerate(order)}
     place = {name: index for index, name in enumerate(known)}
     used = {record.label for record in manifest.records}
-    unknown = [n for i, n in enumerate(manifest.labels) if i in used and n not in place]
+    unknown = [n for i, n in enumerate(names) if i in used and n not in place]
     if unknown:
         raise ValueError(
             f"{manifest.name}: {len(unknown)} labels are not among the model's {len(known)}: "
             f"{unknown[0]!r}{suggest(unknown[0], known)}; it knows {', '.join(known[:5])}, ..."
         )
-    return {i: place[name] for i, name in enumerate(manifest.labels) if name in place}
+    return {i: place[name] for i, name in enumerate(names) if name in place}
 
 
 def write_scores(result: Evaluation, manifest: Manifest, model: VideoModel, path: Path) -> None:

@@ -170,15 +170,14 @@ def rate_factor(phase: Phase, position: float) -> float:
     return float(0.1 ** sum(position >= mark for mark in phase.schedule))
 
 
-def clip_gradients(module: nn.Module, limit: float) -> Tensor | None:
-    """Scales the gradient to a total norm of at most `limit`, 0: off.
+def clip_gradients(module: nn.Module, limit: float) -> Tensor:
+    """Scales the gradient to a total norm of at most `limit`, 0: any.
 
     Returns:
-        The norm before, (); None where it is off.
+        The norm before, ().
     """
-    if not limit:
-        return None
-    return nn.utils.clip_grad_norm_([p for p in module.parameters() if p.requires_grad], limit)
+    trained = [p for p in module.parameters() if p.requires_grad]
+    return nn.utils.clip_grad_norm_(trained, limit or math.inf)
 
 
 def freeze(
@@ -237,10 +236,11 @@ def _parts(model: VideoModel, stages: Sequence[str]) -> list[nn.Module]:
 
 
 def average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
-    """The update of a moving average that starts as the plain mean and slows down to `decay`.
+    """The update of an exponential moving average whose decay warms up to `decay`.
 
-    Without the start, the first thousands of averages of a short run would be mostly the fresh
-    weights.
+    After n averages the old value keeps min(decay, (1 + n) / (10 + n)) of its weight (the rule of
+    TensorFlow's ExponentialMovingAverage). With `decay` from the start, the averages of a short run
+    would be mostly the fresh weights.
     """
 
     @torch.no_grad()

@@ -87,8 +87,8 @@ class RunFolder:
         self._runtime = runtime
         self._writer = _event_writer(path) if tensorboard and runtime.first else None
 
-    def claim(self, recipe: Recipe, fingerprint: Mapping[str, str], resume: bool) -> State | None:
-        """Takes the folder for a new run, or gives the state of the one in it.
+    def look(self, recipe: Recipe, fingerprint: Mapping[str, str], resume: bool) -> State | None:
+        """Whether the folder is free for a new run, or the state of the run in it; writes nothing.
 
         Returns:
             What `save_state` wrote last; None: start from the beginning.
@@ -98,7 +98,7 @@ class RunFolder:
             FileNotFoundError: if there is none and `resume` is True.
             ValueError: if the run in it has another recipe or other data; names what differs.
         """
-        # The first process decides before any has written, so that all of them see the same folder.
+        # The first process decides, before it has written, so that all of them see the same folder.
         found = self._runtime.gather(
             (self.recipe.exists() or self.log.exists(), self.resume.exists())
         )
@@ -109,15 +109,18 @@ class RunFolder:
             )
         if resume and not occupied:
             raise FileNotFoundError(f"{self.path} holds no run to resume; start it without resume")
-        if occupied and self._runtime.first:
-            self._mend_log()
-        state = None
-        if saved:
-            state = cast(State, torch.load(self.resume, map_location="cpu", weights_only=True))
-            _compare(state, recipe, fingerprint, self.path)
-        elif self._runtime.first:
-            save_recipe(recipe, self.recipe)
+        if not saved:
+            return None
+        state = cast(State, torch.load(self.resume, map_location="cpu", weights_only=True))
+        _compare(state, recipe, fingerprint, self.path)
         return state
+
+    def claim(self, recipe: Recipe) -> None:
+        """Takes the folder, for a run that can begin."""
+        if self._runtime.first:
+            self._mend_log()
+            if not self.resume.exists():
+                save_recipe(recipe, self.recipe)
 
     def say(self, text: str) -> None:
         """A line for people, on the terminal and in the log."""
@@ -180,10 +183,10 @@ class RunFolder:
             temporary.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
 
 
-def restored_place(state: State) -> Place:
-    """The place in a saved state."""
+def restored_place(state: State, *, first: bool) -> Place:
+    """The place in a saved state; the sums of all processes go on in the first one."""
     plain = dict(state["place"])
-    return Place(**{**plain, "sums": Sums(**plain["sums"])})
+    return Place(**{**plain, "sums": Sums(**plain["sums"]) if first else Sums()})
 
 
 def _compare(state: State, recipe: Recipe, fingerprint: Mapping[str, str], path: Path) -> None:

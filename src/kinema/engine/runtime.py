@@ -30,7 +30,9 @@ from ..types import JSON
 
 T = TypeVar("T")
 Precision = Literal["fp32", "bf16"]
-COLLECTIVE_TIMEOUT = timedelta(minutes=5)
+COLLECTIVE_MINUTES = 30.0
+"""How long a process waits for the others, who may decode or write; KINEMA_WAIT_MINUTES says else.
+"""
 PACKAGES = ("kinema", "torch", "numpy", "av", "safetensors", "pyarrow")
 
 
@@ -114,7 +116,8 @@ def open_runtime(
         if chosen.type == "cuda":
             torch.cuda.set_device(chosen)
         backend = "nccl" if chosen.type == "cuda" else "gloo"
-        dist.init_process_group(backend, timeout=COLLECTIVE_TIMEOUT)
+        minutes = float(os.environ.get("KINEMA_WAIT_MINUTES") or COLLECTIVE_MINUTES)
+        dist.init_process_group(backend, timeout=timedelta(minutes=minutes))
         # For good: a second group would wait for ever on what the first one left in the store.
         atexit.register(dist.destroy_process_group)
     joined = dist.is_available() and dist.is_initialized()
@@ -129,13 +132,19 @@ def open_runtime(
 
 
 def choose_device(device: str | torch.device | None = None) -> torch.device:
-    """The device a process works on; with several processes on a machine, each GPU has one."""
+    """The device a process works on; with several processes on a machine, each GPU has one.
+
+    Raises:
+        ValueError: for a device that is no CPU or GPU, or that this machine does not have.
+    """
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         chosen = torch.device(device)
     except RuntimeError:
-        raise ValueError(f"device={device} must be cpu, cuda or cuda:N") from None
+        chosen = None
+    if chosen is None or chosen.type not in ("cpu", "cuda"):
+        raise ValueError(f"device={device} must be cpu, cuda or cuda:N")
     if chosen.type == "cuda":
         count = torch.cuda.device_count()
         index = chosen.index if chosen.index is not None else int(os.environ.get("LOCAL_RANK", "0"))

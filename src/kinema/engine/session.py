@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -19,9 +19,9 @@ from ..models import VideoModel, create_model
 from ..plain import from_plain, to_plain
 from ..types import JSON, EvalProtocol
 from .config import Phase, Recipe
-from .evaluate import eval_loader, share_workers
-from .optim import average, freeze
-from .run import Place, RunFolder, State, restored_place
+from .evaluate import eval_loader, held_out, share_workers
+from .optim import average, freeze, group_parameters
+from .run import Place, RunFolder, State, Sums, restored_place
 from .runtime import Runtime, StopRequest, seed_everything
 from .start import StartReport, start_from
 
@@ -78,10 +78,17 @@ class Session:
                 fingerprint=dict(self.fingerprint),
             )
 
+    def totals(self) -> Sums:
+        """What was added up since the last row of metrics.csv, over all processes."""
+        mine = torch.tensor(
+            astuple(self.place.sums), dtype=torch.float64, device=self.runtime.device
+        )
+        return Sums(*self.runtime.total(mine).tolist())
+
     def save_state(self, optimizer: torch.optim.Optimizer) -> None:
-        """Writes everything needed to go on from here."""
+        """Writes everything needed to go on from here; to be called on all processes."""
         self.folder.save_state(
-            self.place,
+            replace(self.place, sums=self.totals()),
             self.recipe,
             self.fingerprint,
             objective=self.objective.state_dict(),
@@ -120,7 +127,10 @@ def open_session(
     *,
     resume: bool,
 ) -> Session:
-    """Model, objective and place: fresh, or as they were saved in the run folder."""
+    """Model, objective and place: fresh, or as they were saved in the run folder.
+
+    The folder is taken last, so that settings that cannot work leave it free.
+    """
     named = {"train": splits.train, "val": splits.val, "test": splits.test}
     fingerprint = {name: part.fingerprint() for name, part in named.items() if part}
     seed_everything(recipe.seed)
@@ -134,7 +144,7 @@ def open_session(
     if recipe.sync_bn and runtime.device.type != "cuda":
         raise ValueError("sync_bn=true needs GPUs; leave it false on a CPU")
     freeze(model, recipe.freeze, recipe.freeze_bn)
-    saved = folder.claim(recipe, fingerprint, resume)
+    saved = folder.look(recipe, fingerprint, resume)
     if saved:
         start = from_plain(StartReport, saved["start"], "start")
     else:
@@ -151,7 +161,7 @@ def open_session(
             ema.load_state_dict(saved["ema"])
     parallel = DistributedDataParallel(objective) if runtime.world > 1 else None
     forward = parallel or objective
-    return Session(
+    session = Session(
         recipe=recipe,
         splits=splits,
         fingerprint=fingerprint,
@@ -163,10 +173,27 @@ def open_session(
         parallel=parallel,
         ema=ema,
         start=start,
-        place=restored_place(saved) if saved else Place(),
+        place=restored_place(saved, first=runtime.first) if saved else Place(),
         saved=saved,
         stop=stop,
     )
+    _check(session)
+    folder.claim(recipe)
+    return session
+
+
+def _check(session: Session) -> None:
+    """Builds whatever a later part of the run would be the first to refuse; reads no video."""
+    recipe, runtime = session.recipe, session.runtime
+    rules = recipe.optim.rules
+    group_parameters(session.objective, session.model, rules, old=session.start.kept)
+    for number in range(len(recipe.phases)):
+        train_loader(session, number)
+    _, tested = held_out(session.splits)
+    val = (session.splits.val, quick_protocol(recipe))
+    for manifest, protocol in (val, (tested, recipe.eval)):
+        if manifest:
+            eval_loader(session.model, manifest, protocol, runtime, batch=1, workers=0)
 
 
 def micro_batch(phase: Phase, recipe: Recipe, world: int) -> int:
@@ -184,19 +211,19 @@ def micro_batch(phase: Phase, recipe: Recipe, world: int) -> int:
     return phase.batch // pieces
 
 
-def train_loader(session: Session, phase: Phase) -> Loader:
-    """This process's share of the training clips.
+def train_loader(session: Session, number: int) -> Loader:
+    """This process's share of the training clips in a phase.
 
     Raises:
         ValueError: where there are fewer clips than a step takes.
     """
     recipe, runtime = session.recipe, session.runtime
-    seed = recipe.seed + session.place.phase
+    phase, seed = recipe.phases[number], recipe.seed + number
     train_set = session.splits.train
     if len(train_set) < phase.batch:
         raise ValueError(
             f"batch={phase.batch} must not exceed the {len(train_set)} training clips; "
-            f"lower it: phases.{session.place.phase}.batch=N"
+            f"lower it: phases.{number}.batch=N"
         )
     return build_loader(
         train_dataset(train_set, recipe.input_for(phase), recipe.augment, seed=seed),

@@ -18,6 +18,7 @@ from ..files import atomic
 from ..layers.weights import adapt_stem, inflate
 from ..models import VideoModel
 from ..progress import Progress
+from ..types import InputSpec, ModelSpec
 from .optim import roles
 
 IMAGENET_URL = "https://download.pytorch.org/models/"
@@ -115,17 +116,32 @@ def _from_published(
     model: VideoModel, path: Path, source: str, title: str, *, classes: int | None = None
 ) -> StartReport:
     spec = model.spec
-    donor = published.convert(
-        path,
-        source=source,
-        model=spec.name,
-        num_classes=classes,
-        input=spec.input,
-        **spec.overrides,
-    )
+    # An image network has an RGB stem; `_transplant` fits it, and says so.
+    images = source in published.SOURCES and published.SOURCES[source].images
+    try:
+        donor = published.convert(
+            path,
+            source=source,
+            model=spec.name,
+            num_classes=classes,
+            input=InputSpec() if images else spec.input,
+            **spec.overrides,
+        )
+    except ValueError as error:
+        raise ValueError(_shortened(str(error), title, spec)) from error
     rename = published.SOURCES[source].rename
     state = {name: x for name, x in donor.state_dict().items() if rename(donor, name) is not None}
     return _transplant(model, state, title, same_labels=False)
+
+
+def _shortened(text: str, title: str, spec: ModelSpec) -> str:
+    """A refusal of `published.convert` with the first of the tensors it lists, one per line."""
+    head, *tensors = (" ".join(line.split()) for line in text.splitlines())
+    if not tensors:
+        return f"{title}: {head}"
+    width = spec.overrides.get("width")
+    remedy = "" if width is None else f"; published weights have the usual width, not width={width}"
+    return f"{title}: {head} {'; '.join(tensors[:3])}{', ...' * (len(tensors) > 3)}{remedy}"
 
 
 def _transplant(

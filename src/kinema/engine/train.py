@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -24,7 +24,7 @@ from ..progress import Progress
 from ..types import JSON, Batch, InputSpec
 from .announce import announce, check_data, diagnosis, result_card, waiting_hint
 from .config import Phase, Recipe
-from .evaluate import eval_loader, score, write_scores
+from .evaluate import NonFiniteError, eval_loader, held_out, score, write_scores
 from .optim import build_optimizer, clip_gradients, freeze, group_parameters, rate_factor, set_rate
 from .report import write_report
 from .run import Row, RunFolder, Sums
@@ -42,10 +42,6 @@ from .session import (
 __all__ = ["NonFiniteError", "Stopped", "train"]
 
 NOTE_EVERY = 10  # steps between lines of log.jsonl
-
-
-class NonFiniteError(ArithmeticError):
-    """The loss or the gradient is no number any more; the message names step, rate and clips."""
 
 
 def train(
@@ -74,10 +70,11 @@ def train(
         FileExistsError: if `out` holds a run and `resume` is False.
         ValueError: for data that cannot be trained on, and for a resume with another recipe or
             other data.
-        NonFiniteError: when the loss is no number any more.
+        NonFiniteError: when the loss, the gradient or the logits of a validation are no numbers any
+            more.
         Stopped: after Ctrl-C or SIGTERM, with the state saved.
     """
-    splits = data if isinstance(data, DataSplits) else load_data(data, seed=recipe.seed)
+    splits = data if isinstance(data, DataSplits) else load_data(data)
     hints = check_data(splits)
     runtime = open_runtime(device, recipe.precision)
     folder = RunFolder(Path(out), runtime, tensorboard=recipe.tensorboard)
@@ -110,7 +107,7 @@ def _fit(session: Session, phase: Phase) -> None:
     for part in session.models:
         part.spec = replace(part.spec, input=recipe.input_at_test(phase), protocol=recipe.eval)
     title = f"phase {place.phase + 1}/{len(recipe.phases)}"
-    training = train_loader(session, phase)
+    training = train_loader(session, place.phase)
     validation = val_loader(session, phase)
     try:
         length = _length(session, phase, training)
@@ -188,7 +185,7 @@ def _step(
         sums.hits += int((report.logits.argmax(1) == classes).sum())
         ids += batch.ids
     norm = clip_gradients(session.objective, recipe.optim.clip)
-    bad = not math.isfinite(loss) or (norm is not None and not math.isfinite(norm))
+    bad = not (math.isfinite(loss) and math.isfinite(norm))
     any_bad, stop = runtime.any(bad, bool(session.stop.asked))
     if any_bad:
         raise NonFiniteError(diagnosis(loss, norm, place, lr, session.splits, ids if bad else []))
@@ -209,8 +206,7 @@ def _validate(session: Session, loader: Loader | None) -> None:
     place, runtime, folder = session.place, session.runtime, session.folder
     for part in session.models:
         runtime.share_buffers(part)
-    mine = torch.tensor(astuple(place.sums), dtype=torch.float64, device=runtime.device)
-    sums = Sums(*runtime.total(mine).tolist())
+    sums = session.totals()
     loss, top1 = sums.loss / sums.clips, sums.hits / sums.clips
     speed, share = sums.clips / sums.seconds * runtime.world, sums.waiting / sums.seconds
     row: Row = {"phase": place.phase + 1, "epoch": place.epoch, "step": place.total}
@@ -219,15 +215,19 @@ def _validate(session: Session, loader: Loader | None) -> None:
     better = True
     if loader:
         protocol = quick_protocol(session.recipe)
-        metrics = score(
-            session.result,
-            session.splits.val,
-            loader,
-            protocol,
-            runtime,
-            limit=loader.batch,
-            title="validate",
-        ).metrics
+        try:
+            metrics = score(
+                session.result,
+                session.splits.val,
+                loader,
+                protocol,
+                runtime,
+                limit=loader.batch,
+                title="validate",
+            ).metrics
+        except NonFiniteError as error:
+            where = f"after step {place.total}, lr {place.lr:.3g}"
+            raise NonFiniteError(f"{error}; {where}; lower the rate, or add warmup") from None
         row |= {"val_loss": metrics.loss, "val_top1": metrics.top1, "val_top5": metrics.top5}
         row |= {"val_mean_class": metrics.mean_class}
         quality = (metrics.top1, -metrics.loss)
@@ -250,8 +250,7 @@ def _finish(session: Session) -> VideoModel:
     recipe, folder, runtime = session.recipe, session.folder, session.runtime
     runtime.wait()  # until the first process has written the model
     model = checkpoint.load(folder.model, runtime.device)
-    name = "test" if session.splits.test else "val"
-    manifest = session.splits.test or session.splits.val
+    name, manifest = held_out(session.splits)
     metrics: dict[str, JSON] = {}
     if manifest:
         exact = replace(runtime, precision="fp32")  # what predict computes in

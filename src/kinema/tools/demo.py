@@ -14,9 +14,10 @@ from pathlib import Path
 import torch
 
 from .. import checkpoint
-from ..data import DataSplits, Manifest, load_data
+from ..data import DataSplits, load_data
 from ..data.motion import MotionSpec, make_motion, order_blind_ceiling
 from ..engine.config import Augment, Optim, Phase, Recipe
+from ..engine.evaluate import held_out
 from ..engine.report import write_report
 from ..engine.runtime import cores
 from ..engine.train import train
@@ -89,7 +90,7 @@ def demo(out: Path, data: Path | None = None, *, say: Callable[[str], None]) -> 
         say(f"1/4  reading {data}")
         splits = load_data(data)
         recipe, ceiling = clips_recipe(splits), None
-    split, manifest = _tested(splits)
+    split, manifest = held_out(splits)
     results = []
     for number, model in enumerate(MODELS, start=2):
         say(f"{number}/4  training and testing {model}")
@@ -140,14 +141,6 @@ def clips_recipe(splits: DataSplits) -> Recipe:
         augment=Augment(crop="multiscale", flip=True),
         eval_every=max(1, epochs // 6),
     )
-
-
-def _tested(splits: DataSplits) -> tuple[str, Manifest]:
-    """The split a run's final figure is on, as `train` chooses it."""
-    for name, part in (("test", splits.test), ("val", splits.val)):
-        if part:
-            return name, part
-    raise ValueError(f"{splits.train.name} has neither test nor val videos to test on")
 
 
 def _train_once(

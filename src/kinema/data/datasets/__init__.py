@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from ._load import load_data
+from ._load import VAL_SHARE, load_data, read_parts
 from ._registry import MissingSplitError, datasets, list_datasets, register_dataset
 
 for _module in pkgutil.iter_modules(__path__):
@@ -13,9 +13,11 @@ for _module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{_module.name}")
 
 __all__ = [
+    "VAL_SHARE",
     "MissingSplitError",
     "datasets",
     "list_datasets",
     "load_data",
+    "read_parts",
     "register_dataset",
 ]

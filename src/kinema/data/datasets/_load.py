@@ -6,15 +6,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ...registry import suggest
-from ..manifest import DataSplits, Manifest, is_manifest_file
+from ..manifest import DataSplits, Manifest, ManifestError, is_manifest_file
 from ..splitting import split_by_source
 from ._registry import MissingSplitError, datasets
 from .folder import read_folder
 from .table import TABLE_ENDINGS, read_table
 
+VAL_SHARE = 0.2
+
 
 def load_data(
-    source: str | Path, *, root: Path | str | None = None, val_share: float = 0.2, seed: int = 0
+    source: str | Path,
+    *,
+    root: Path | str | None = None,
+    val_share: float = VAL_SHARE,
+    seed: int = 0,
 ) -> DataSplits:
     """Reads and checks data of any supported form.
 
@@ -28,7 +34,8 @@ def load_data(
         root: where a registered data set lies, or what the paths of a table are relative to.
         val_share: part of the training clips used for validation where there is no `val`; clips of
             one source stay together (see `splitting.sources`).
-        seed: of that division.
+        seed: of that division; a run's own seed is another matter, so that runs of several seeds
+            are tested on the same clips.
 
     Returns:
         The checked splits; `test` is None where there is none.
@@ -37,20 +44,34 @@ def load_data(
         ManifestError: one error with the first faults and their rows.
         ValueError: for a source that is none of the above.
     """
+    parts = read_parts(source, root=root)
+    if "train" not in parts:
+        raise ManifestError(str(source), ["has no row of split train"])
+    return _complete(parts, val_share, seed)
+
+
+def read_parts(source: str | Path, *, root: Path | str | None = None) -> dict[str, Manifest]:
+    """The splits a source itself names, unchecked; where it names none, `train` holds all.
+
+    Args:
+        source: see `load_data`.
+        root: see `load_data`.
+
+    Raises:
+        ManifestError: for a source that cannot be read.
+        ValueError: for a source that `load_data` does not know.
+    """
     name, found_root = _registered(source, root)
     if name is not None:
-        parts = _read_registered(name, found_root)
-    else:
-        path = Path(source)
-        if path.is_dir():
-            parts = read_folder(path)
-        elif is_manifest_file(path):
-            parts = {"train": Manifest.load(path)}
-        elif path.suffix.lower() in TABLE_ENDINGS and path.is_file():
-            parts = read_table(path, root=None if root is None else Path(root))
-        else:
-            raise ValueError(_unknown(source, path))
-    return _complete(parts, val_share, seed)
+        return _read_registered(name, found_root)
+    path = Path(source)
+    if path.is_dir():
+        return read_folder(path)
+    if is_manifest_file(path):
+        return {"train": Manifest.load(path)}
+    if path.suffix.lower() in TABLE_ENDINGS and path.is_file():
+        return read_table(path, root=None if root is None else Path(root))
+    raise ValueError(_unknown(source, path))
 
 
 def _complete(parts: dict[str, Manifest], val_share: float, seed: int) -> DataSplits:
