@@ -131,9 +131,8 @@ def by_index(path: Path, pairs: Iterable[tuple[str, object]]) -> tuple[str, ...]
         if isinstance(number, (str, int)) and str(number).strip().isdecimal():
             numbers[int(number)] = name
     if not count or sorted(numbers) != list(range(count)):
-        raise ManifestError(
-            str(path), [f"must number its {count} classes 0..{count - 1}, each once"]
-        )
+        fault = f"must number its {count} classes from 0 to {count - 1}, each once"
+        raise ManifestError(str(path), [fault])
     return tuple(numbers[i] for i in range(count))
 
 
