@@ -176,9 +176,9 @@ def test_unknown_sources_say_what_is_known(tmp_path: Path) -> None:
         load_data("ucf101")
     with pytest.raises(ValueError, match="there is no folder"):
         load_data(f"ucf101:{tmp_path / 'nowhere'}")
-    (tmp_path / "x.txt").touch()
-    with pytest.raises(ValueError, match=r"x.txt is no table \(.csv, .tsv, .jsonl\)"):
-        load_data(tmp_path / "x.txt")
+    (tmp_path / "x.doc").touch()
+    with pytest.raises(ValueError, match=r"x.doc is no table \(.csv, .tsv, .jsonl\)"):
+        load_data(tmp_path / "x.doc")
 
 
 def ucf_toy(root: Path, lists: str = "", videos: str = "UCF-101", ending: str = ".avi") -> Path:

@@ -10,6 +10,7 @@ from ..manifest import DataSplits, Manifest, ManifestError, is_manifest_file
 from ..splitting import split_by_source
 from ._registry import MissingSplitError, datasets
 from .folder import read_folder
+from .lists import LIST_ENDING, read_list
 from .table import TABLE_ENDINGS, read_table
 
 VAL_SHARE = 0.2
@@ -29,9 +30,10 @@ def load_data(
 
             - a folder with `train`, `val`, `test` folders of class folders, or of class folders;
             - a table (`.csv`, `.tsv`, `.jsonl`) with the columns path and label, see `read_table`;
+            - a list file (`.txt`) with lines `path label` or the like, see `read_list`;
             - a manifest file written by `Manifest.save`;
             - `NAME:ROOT`, or `NAME` and the argument `root`, for a registered data set.
-        root: where a registered data set lies, or what the paths of a table are relative to.
+        root: where a registered data set lies, or what paths of a table or list are relative to.
         val_share: part of the training clips used for validation where there is no `val`; clips of
             one source stay together (see `splitting.sources`).
         seed: of that division; a run's own seed is another matter, so that runs of several seeds
@@ -71,6 +73,8 @@ def read_parts(source: str | Path, *, root: Path | str | None = None) -> dict[st
         return {"train": Manifest.load(path)}
     if path.suffix.lower() in TABLE_ENDINGS and path.is_file():
         return read_table(path, root=None if root is None else Path(root))
+    if path.suffix.lower() == LIST_ENDING and path.is_file():
+        return read_list(path, root=None if root is None else Path(root))
     raise ValueError(_unknown(source, path))
 
 
@@ -114,7 +118,8 @@ def _read_registered(name: str, root: Path) -> dict[str, Manifest]:
 
 def _unknown(source: str | Path, path: Path) -> str:
     if path.is_file():
-        return f"{path} is no table ({', '.join(TABLE_ENDINGS)}) and no manifest"
+        endings = ", ".join(TABLE_ENDINGS)
+        return f"{path} is no table ({endings}), no list ({LIST_ENDING}) and no manifest"
     name = str(source).partition(":")[0]
     known = f"{', '.join(datasets.names())}{suggest(name, datasets.names())}"
     return f"there is no folder or file {path}, and no data set of that name; data sets: {known}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from ...types import Record
@@ -38,7 +38,7 @@ def read_table(path: Path, *, root: Path | None = None) -> dict[str, Manifest]:
     """
     home = path.resolve().parent if root is None else root
     rows = list(_json_rows(path) if path.suffix.lower() == ".jsonl" else _csv_rows(path))
-    labels = _labels([row["label"] for _, row in rows])
+    labels = sorted_labels([row["label"] for _, row in rows])
     index = {label: i for i, label in enumerate(labels)}
     parts: dict[str, list[Record]] = {}
     faults: list[str] = []
@@ -104,7 +104,8 @@ def _check_columns(path: Path, names: list[str], line: int = 1) -> None:
         raise ManifestError(str(path), [fault], f"columns are {', '.join(COLUMNS)}")
 
 
-def _labels(found: list[str]) -> tuple[str, ...]:
+def sorted_labels(found: Iterable[str]) -> tuple[str, ...]:
+    """The distinct labels: numbers by value, text by alphabet."""
     distinct = set(found) - {""}
     if all(label.isdecimal() for label in distinct):
         return tuple(sorted(distinct, key=int))
