@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from ..manifest import ManifestError
+from ..readers import VIDEO_ENDINGS
 from ._registry import MissingSplitError
-from .folder import VIDEO_ENDINGS
 
 ENDINGS = (".avi", ".mp4", ".mkv", ".webm")
 FOLDER = "/"  # the ending of a folder of frames that is named like a video without its ending
