@@ -13,6 +13,7 @@ from typing import NoReturn
 from ..registry import suggest
 from . import (
     convert,
+    data_check,
     data_make,
     data_transcode,
     demo,
@@ -28,6 +29,7 @@ from .verb import Verb
 VERBS: tuple[Verb, ...] = (
     demo.VERB,
     data_make.VERB,
+    data_check.VERB,
     data_transcode.VERB,
     models.VERB,
     recipes.VERB,
