@@ -151,7 +151,6 @@ def _tiles(checkup: Checkup) -> list[Tile]:
         Tile(name="Clips", value=f"{len(entries)}", note=f"{percent(clean)} clean", share=clean),
         Tile(name="Dropped", value=f"{dropped}", note=f"{count['unreadable']} unreadable"),
         Tile(name="Duplicates", value=f"{count['duplicate']}", note="across splits"),
-        Tile(name="Leaks", value=f"{count['leak']}", note="clips whose source is tested on"),
         Tile(name="To look at", value=f"{suspicious}", note="findings on clips that are kept"),
         Tile(name="Footage", value=_duration(hours), note=f"{frames:,} frames, all decoded"),
     ]
@@ -178,7 +177,7 @@ def _group(kind: Kind, findings: Sequence[Finding]) -> dict[str, object]:
     return {
         "kind": kind,
         "title": TITLES[kind],
-        "meaning": MEANINGS[kind],
+        "meaning": MEANINGS[kind][0].upper() + MEANINGS[kind][1:],
         "count": len(findings),
         "dropped": findings[0].dropped,
         "clips": [
