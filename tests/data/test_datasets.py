@@ -290,3 +290,18 @@ def test_parts_are_read_as_the_source_names_them(tmp_path: Path) -> None:
     assert {name: len(part) for name, part in read_parts(tmp_path / "t.csv").items()} == {"test": 1}
     with pytest.raises(ManifestError, match="t.csv: has no row of split train"):
         load_data(tmp_path / "t.csv")
+
+
+def test_a_folder_of_manifests_is_read_by_its_splits(tmp_path: Path) -> None:
+    videos = tmp_path / "videos"
+    for label in "ab":
+        (videos / label).mkdir(parents=True)
+        for number in range(4):
+            (videos / label / f"{number}.mp4").write_bytes(b"x")
+    data = load_data(videos)
+    data.train.save(tmp_path / "clean" / "train.jsonl")
+    data.val.save(tmp_path / "clean" / "val.jsonl")
+    again = load_data(tmp_path / "clean")
+    assert again.train.fingerprint() == data.train.fingerprint()
+    assert again.val.fingerprint() == data.val.fingerprint()
+    assert again.test is None

@@ -11,12 +11,26 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from ..registry import suggest
-from . import convert, data_make, demo, doctor, eval, models, predict, recipes, train
+from . import (
+    convert,
+    data_check,
+    data_make,
+    data_transcode,
+    demo,
+    doctor,
+    eval,
+    models,
+    predict,
+    recipes,
+    train,
+)
 from .verb import Verb
 
 VERBS: tuple[Verb, ...] = (
     demo.VERB,
     data_make.VERB,
+    data_check.VERB,
+    data_transcode.VERB,
     models.VERB,
     recipes.VERB,
     train.VERB,
@@ -25,7 +39,7 @@ VERBS: tuple[Verb, ...] = (
     convert.VERB,
     doctor.VERB,
 )
-GROUPS = {"data": "make data sets"}
+GROUPS = {"data": "make, check and transcode data sets"}
 
 
 class UsageError(Exception):

@@ -89,10 +89,10 @@ def chosen_recipe(args: Namespace) -> Recipe:
     recipe = override(recipe, args.overrides)
     if args.name:
         return replace(recipe, name=args.name)
-    return recipe if recipe.name else replace(recipe, name=f"{_stem(args.data)}_{recipe.model}")
+    return recipe if recipe.name else replace(recipe, name=f"{stem(args.data)}_{recipe.model}")
 
 
-def _stem(data: str) -> str:
+def stem(data: str) -> str:
     """`ucf101` of `ucf101:/videos/ucf`, `clips` of `my/clips/`, `list` of `list.csv`."""
     from ..data import list_datasets
 

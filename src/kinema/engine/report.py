@@ -6,34 +6,20 @@ import csv
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ..files import atomic
 from ..types import JSON
 from . import charts
 from .metrics import ClassScore, Ints, calibration, confusion, per_class, summarise
 from .mistakes import rank_mistakes, worst_mistakes
+from .pages import Tile, percent, render
 from .scores import Scores, read_scores
 
 ELSEWHERE = ("format", "recipe", "metrics", "labels")  # parts of the card the page has elsewhere
 WAITING = 0.3  # share of time spent waiting for clips from which the report advises
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tile:
-    """One of the figures on top of the page; `low`, `high` and `mark` are shares on its bar."""
-
-    name: str
-    value: str
-    note: str
-    share: float | None = None
-    low: float = 0.0
-    high: float = 0.0
-    mark: float | None = None
 
 
 def write_report(run: Path) -> Path:
@@ -57,8 +43,9 @@ def write_report(run: Path) -> Path:
     scores = read_scores(scores_file) if scores_file.exists() else None
     history = read_history(history_file) if history_file.exists() else {}
     card = json.loads(card_file.read_text(encoding="utf-8")) if card_file.exists() else {}
-    page = _environment().get_template("report.html.j2")
-    text = page.render(
+    text = render(
+        "report.html.j2",
+        kind="kinema report",
         title=run.resolve().name,
         subtitle=_subtitle(card, scores),
         history=_curves(history, len(scores.labels) if scores else None),
@@ -86,18 +73,6 @@ def read_history(path: Path) -> dict[str, list[float]]:
         raise ValueError(f"{path} must hold numbers only: {error}") from None
 
 
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("kinema.engine"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = _percent
-    return environment
-
-
 def _curves(history: Mapping[str, Sequence[float]], classes: int | None) -> list[tuple[str, str]]:
     """(title, SVG) of loss, accuracy and learning rate over optimizer steps."""
     if not history.get("step"):
@@ -109,16 +84,16 @@ def _curves(history: Mapping[str, Sequence[float]], classes: int | None) -> list
         if old != new
     ]
     charted = []
-    for title, columns, percent in (
+    for title, columns, shares in (
         ("Loss", {"training": "train_loss", "validation": "val_loss"}, False),
         ("Top-1 accuracy", {"training": "train_top1", "validation": "val_top1"}, True),
         ("Learning rate", {"learning rate": "lr"}, False),
     ):
         series = {name: history[key] for name, key in columns.items() if key in history}
         if series:
-            chance = 1 / classes if percent and classes else None
+            chance = 1 / classes if shares and classes else None
             svg = charts.curve(
-                steps, series, name=title, percent=percent, chance=chance, borders=borders
+                steps, series, name=title, percent=shares, chance=chance, borders=borders
             )
             charted.append((title, svg))
     return charted
@@ -129,7 +104,7 @@ def _advice(history: Mapping[str, Sequence[float]]) -> str:
     if not waits or np.mean(waits) <= WAITING:
         return ""
     return (
-        f"Training waited for clips {_percent(float(np.mean(waits)))} of the time. More workers, "
+        f"Training waited for clips {percent(float(np.mean(waits)))} of the time. More workers, "
         "smaller videos or more key frames in them make it faster."
     )
 
@@ -141,26 +116,26 @@ def _test(scores: Scores) -> dict[str, object]:
     figures, bins = summarise(probs, targets), calibration(probs, targets)
     support = counts.sum(axis=1)
     chance, largest = 1 / len(labels), float(support.max() / support.sum())
-    guess = f"chance {_percent(chance)}"
+    guess = f"chance {percent(chance)}"
     if largest > 1.5 * chance:
-        guess += f", largest class {_percent(largest)}"
+        guess += f", largest class {percent(largest)}"
     low, high = figures.interval
     tiles = [
         Tile(
-            name="Top-1 accuracy", value=_percent(figures.top1),
-            note=f"95 % interval {_percent(low)} to {_percent(high)}; {guess}",
+            name="Top-1 accuracy", value=percent(figures.top1),
+            note=f"95 % interval {percent(low)} to {percent(high)}; {guess}",
             share=figures.top1, low=low, high=high, mark=chance,
         ),
-        Tile(name="Mean-class accuracy", value=_percent(figures.mean_class),
+        Tile(name="Mean-class accuracy", value=percent(figures.mean_class),
              note="every class counts the same", share=figures.mean_class, mark=chance),
-        Tile(name="Calibration error", value=_percent(figures.ece),
+        Tile(name="Calibration error", value=percent(figures.ece),
              note="mean gap between probability and accuracy"),
         Tile(name="Test loss", value=f"{figures.loss:.3f}",
              note=f"nats per video; guessing costs {math.log(len(labels)):.3f}"),
     ]  # fmt: skip
     if len(labels) > 5:
-        tiles.insert(1, Tile(name="Top-5 accuracy", value=_percent(figures.top5),
-                             note=f"chance {_percent(5 / len(labels))}",
+        tiles.insert(1, Tile(name="Top-5 accuracy", value=percent(figures.top5),
+                             note=f"chance {percent(5 / len(labels))}",
                              share=figures.top5, mark=5 / len(labels)))  # fmt: skip
     views = scores.protocol.views
     return {
@@ -168,13 +143,13 @@ def _test(scores: Scores) -> dict[str, object]:
         "clips": figures.clips,
         "classes": len(labels),
         "wrong": len(rank_mistakes(scores)),
-        "single_view": _percent(scores.view_top1) if scores.protocol.name != "1x1" else "",
+        "single_view": percent(scores.view_top1) if scores.protocol.name != "1x1" else "",
         "views": views,
         "matrix": charts.confusion_matrix(counts, labels),
         "pairs": _confused_pairs(counts, labels),
         "rows": _rows(scores, counts),
         "reliability": charts.reliability(bins),
-        "ece": _percent(figures.ece),
+        "ece": percent(figures.ece),
         "tendency": _tendency(scores),
         "mistakes": worst_mistakes(scores),
     }
@@ -229,8 +204,8 @@ def _tendency(scores: Scores) -> str:
     if abs(confidence - accuracy) < 0.02:
         word = "well balanced"
     return (
-        f"On average the predicted label has probability {_percent(confidence)} and is right "
-        f"{_percent(accuracy)} of the time: {word}."
+        f"On average the predicted label has probability {percent(confidence)} and is right "
+        f"{percent(accuracy)} of the time: {word}."
     )
 
 
@@ -268,7 +243,3 @@ def _leaves(values: Mapping[str, JSON], prefix: str = "") -> Iterator[tuple[str,
             yield name, ", ".join(map(str, value))
         elif value not in (None, "", []):
             yield name, f"{value:,}" if type(value) is int and value > 9999 else str(value)
-
-
-def _percent(share: float) -> str:
-    return "\u2013" if math.isnan(share) else f"{100 * share:.1f} %"

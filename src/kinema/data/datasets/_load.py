@@ -29,6 +29,8 @@ def load_data(
         source: one of
 
             - a folder with `train`, `val`, `test` folders of class folders, or of class folders;
+            - a folder with manifests `train.jsonl` and, if they are there, `val.jsonl`,
+              `test.jsonl`, as `kinema data check` writes them;
             - a table (`.csv`, `.tsv`, `.jsonl`) with the columns path and label, see `read_table`;
             - a list file (`.txt`) with lines `path label` or the like, see `read_list`;
             - a manifest file written by `Manifest.save`;
@@ -68,7 +70,7 @@ def read_parts(source: str | Path, *, root: Path | str | None = None) -> dict[st
         return _read_registered(name, found_root)
     path = Path(source)
     if path.is_dir():
-        return read_folder(path)
+        return _manifests(path) or read_folder(path)
     if is_manifest_file(path):
         return {"train": Manifest.load(path)}
     if path.suffix.lower() in TABLE_ENDINGS and path.is_file():
@@ -88,6 +90,14 @@ def _complete(parts: dict[str, Manifest], val_share: float, seed: int) -> DataSp
         return DataSplits(train, parts["val"], parts.get("test"))
     train, val = split_by_source(train, val_share, seed=seed)
     return DataSplits(train, val, parts.get("test"))
+
+
+def _manifests(folder: Path) -> dict[str, Manifest]:
+    """The manifests of a folder that has one for training."""
+    paths = {split: folder / f"{split}.jsonl" for split in ("train", "val", "test")}
+    if not is_manifest_file(paths["train"]):
+        return {}
+    return {split: Manifest.load(p) for split, p in paths.items() if is_manifest_file(p)}
 
 
 def _registered(source: str | Path, root: Path | str | None) -> tuple[str | None, Path]:
