@@ -13,7 +13,7 @@ import pytest
 
 import kinema
 from kinema import cli
-from kinema.cli.train import _stem
+from kinema.cli.train import stem
 from kinema.cli.verb import Verb
 
 
@@ -155,7 +155,7 @@ def test_overrides_may_stand_anywhere_behind_the_data() -> None:
     ],
 )  # fmt: skip
 def test_runs_are_called_after_their_data(data: str, name: str) -> None:
-    assert _stem(data) == name
+    assert stem(data) == name
 
 
 def test_the_help_loads_nothing_heavy() -> None:
