@@ -151,7 +151,7 @@ def test_overrides_may_stand_anywhere_behind_the_data() -> None:
     ("data", "name"),
     [
         ("ucf101:/videos/ucf", "ucf101"), ("ucf101:C:\\ucf", "ucf101"), ("my/clips/", "clips"),
-        ("list.csv", "list"), ("C:clips", "C:clips"), ("lists:2/a.csv", "a"),
+        ("list.csv", "list"), ("C:clips", "C:clips"), ("take:2/a.csv", "a"),
     ],
 )  # fmt: skip
 def test_runs_are_called_after_their_data(data: str, name: str) -> None:
