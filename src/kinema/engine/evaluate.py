@@ -301,7 +301,7 @@ def write_scores(result: Evaluation, manifest: Manifest, model: VideoModel, path
     Labels, protocol and the data's fingerprint are in the schema's metadata.
     """
     count, views, classes = result.logits.shape
-    path_of = {record.id: str(record.path) for record in manifest.records}
+    path_of = {record.id: str(record.path.resolve()) for record in manifest.records}
     logits = pa.FixedSizeListArray.from_arrays(pa.array(result.logits.numpy().ravel()), classes)
     spans = result.spans.flatten(0, 1).numpy()  # (n*V, 2)
     about = {
