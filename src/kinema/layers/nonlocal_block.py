@@ -7,8 +7,6 @@ from typing import Literal, get_args
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .resnet import RESNETS, ModuleFactory, Site
-
 Affinity = Literal["embedded_gaussian", "gaussian", "dot_product"]
 
 
@@ -60,25 +58,6 @@ class NonLocal(nn.Module):
             y = F.scaled_dot_product_attention(query, key, value, scale=1.0)
         y = y.transpose(1, 2).unflatten(2, x.shape[2:])  # (N, C/2, T, H, W)
         return x + self.bn(self.out(y))
-
-
-def non_local_after(depth: int, affinity: Affinity | None) -> ModuleFactory:
-    """Places non-local blocks as the TSM authors do.
-
-    They stand behind blocks 0 and 2 of stage 2, and 0, 2 and 4 of stage 3.
-
-    Args:
-        depth: of the ResNet.
-        affinity: None places none.
-    """
-    places = {2: (0, 2), 3: (0, 2, 4)}
-
-    def place(site: Site) -> NonLocal | None:
-        if affinity is None or site.index not in places.get(site.stage, ()):
-            return None
-        return NonLocal(site.width * RESNETS[depth].block.expansion, affinity)
-
-    return place
 
 
 def _positions(x: Tensor) -> Tensor:

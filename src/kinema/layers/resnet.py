@@ -164,46 +164,6 @@ RESNETS: Mapping[int, Layout] = {
 }
 
 
-ModuleFactory = Callable[[Site], nn.Module | None]
-
-
-def _nothing(site: Site) -> None:
-    return None
-
-
-def frame_resnet(
-    depth: int,
-    *,
-    in_channels: int = 3,
-    width: int = 64,
-    temporal: ModuleFactory = _nothing,
-    before: ModuleFactory = _nothing,
-    after: ModuleFactory = _nothing,
-    before_stage: Mapping[int, nn.Module] | None = None,
-) -> ResNet:
-    """The image ResNet of a depth, with temporal modules where the factories put them.
-
-    Args:
-        depth: 18, 34, 50, 101 or 152.
-        in_channels: C of the clip.
-        width: see `ResNet`.
-        temporal: the module at the start of each residual branch; None for a site leaves it out.
-        before: the module in front of each block.
-        after: the module behind each block.
-        before_stage: see `ResNet`.
-    """
-    layout = RESNETS[depth]
-    return ResNet(
-        layout.depths,
-        block=lambda site: layout.block(
-            site, temporal=temporal(site), before=before(site), after=after(site)
-        ),
-        in_channels=in_channels,
-        width=width,
-        before_stage=before_stage,
-    )
-
-
 def frame_stem(in_channels: int, width: int) -> nn.Sequential:
     """The image network's beginning: 7x7 stride 2, norm, 3x3 max pooling stride 2."""
     return nn.Sequential(

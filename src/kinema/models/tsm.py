@@ -11,11 +11,12 @@ from typing import Literal, get_args
 
 from torch import nn
 
+from ..layers.frame_resnet import frame_resnet
 from ..layers.heads import SegmentHead
 from ..layers.mobilenet import MobileNetV2
-from ..layers.nonlocal_block import Affinity, non_local_after
-from ..layers.resnet import RESNETS, Site, frame_resnet
-from ..layers.shift import CausalShift, TemporalPool, TemporalShift
+from ..layers.nonlocal_block import Affinity
+from ..layers.resnet import RESNETS, Site
+from ..layers.shift import CausalShift, TemporalShift
 from .base import VideoModel, register_model
 
 Place = Literal["residual", "block"]
@@ -62,8 +63,8 @@ def tsm_resnet(
         depth,
         in_channels=in_channels,
         width=width,
-        after=non_local_after(depth, non_local),
-        before_stage={2: TemporalPool()} if temporal_pool else None,
+        non_local=non_local,
+        temporal_pool=temporal_pool,
         **{"temporal" if place == "residual" else "before": make},
     )
     return VideoModel(backbone, SegmentHead(backbone.out_channels, num_classes, dropout))

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from functools import partial
 
+from ..layers.frame_resnet import frame_resnet
 from ..layers.heads import SegmentHead
-from ..layers.nonlocal_block import Affinity, non_local_after
-from ..layers.resnet import RESNETS, frame_resnet
-from ..layers.shift import TemporalPool
+from ..layers.nonlocal_block import Affinity
+from ..layers.resnet import RESNETS
 from .base import VideoModel, register_model
 
 
@@ -39,8 +39,8 @@ def tsn_resnet(
         depth,
         in_channels=in_channels,
         width=width,
-        after=non_local_after(depth, non_local),
-        before_stage={2: TemporalPool()} if temporal_pool else None,
+        non_local=non_local,
+        temporal_pool=temporal_pool,
     )
     return VideoModel(backbone, SegmentHead(backbone.out_channels, num_classes, dropout))
 
