@@ -13,13 +13,13 @@ import numpy as np
 from ..files import atomic
 from ..types import JSON
 from . import charts
+from .announce import WAITING
 from .metrics import ClassScore, Ints, calibration, confusion, per_class, summarise
 from .mistakes import rank_mistakes, worst_mistakes
 from .pages import Tile, percent, render
 from .scores import Scores, read_scores
 
 ELSEWHERE = ("format", "recipe", "metrics", "labels")  # parts of the card the page has elsewhere
-WAITING = 0.3  # share of time spent waiting for clips from which the report advises
 
 
 def write_report(run: Path) -> Path:
