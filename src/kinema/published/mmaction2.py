@@ -1,0 +1,66 @@
+"""Names of open-mmlab/mmaction2."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ..layers.mobilenet import STAGES
+from ..models import VideoModel
+from .naming import BLOCK, FEATURE, shifted_at, wrapped_block
+from .source import Source
+
+
+def _mmaction2(model: VideoModel, key: str) -> str | None:
+    """open-mmlab/mmaction2: a layer's convolution and norm are `conv` and `bn` of one module."""
+    if key.startswith("head.fc."):
+        return key.replace("head.fc.", "cls_head.fc_cls.")
+    if block := BLOCK.fullmatch(key):
+        if block[3] == "after.out.bias":
+            return None  # their output convolution has none; the norm behind it takes its place
+        inner = {
+            "after.theta": "non_local_block.theta.conv", "after.g": "non_local_block.g.0.conv",
+            "after.phi": "non_local_block.phi.0.conv", "after.out": "non_local_block.conv_out.conv",
+            "after.bn": "non_local_block.conv_out.bn",
+            "downsample.0": "downsample.conv", "downsample.1": "downsample.bn",
+            "conv1": "conv1.conv", "conv2": "conv2.conv", "conv3": "conv3.conv",
+            "bn1": "conv1.bn", "bn2": "conv2.bn", "bn3": "conv3.bn",
+        }  # fmt: skip
+        return "backbone." + wrapped_block(model, block, inner, shifted="conv1.conv.net")
+    if feature := FEATURE.fullmatch(key):
+        return "backbone." + _mmaction2_mobilenet(model, int(feature[1]), feature[2])
+    return key.replace("conv1.", "conv1.conv.").replace("bn1.", "conv1.bn.")
+
+
+def _mmaction2_mobilenet(model: VideoModel, index: int, rest: str) -> str:
+    first, *_, parameter = rest.split(".")
+    if first != "conv":  # the stem and the last 1x1: features.I.{0: convolution, 1: norm}
+        name = "conv1" if index == 0 else "conv2"
+        return f"{name}.{'conv' if first == '0' else 'bn'}.{parameter}"
+    stage, place = _mobilenet_place(index)
+    layer, is_norm = divmod(int(rest.split(".")[1]), 3)  # convolution, norm, activation, ...
+    shift = ".net" if layer == 0 and shifted_at(model, f"features.{index}") else ""
+    part = "bn" if is_norm else "conv"
+    return f"layer{stage}.{place}.conv.{layer}{shift}.{part}.{parameter}"
+
+
+def _mobilenet_place(index: int) -> tuple[int, int]:
+    """Stage from 1 and position in it of `features.<index>`."""
+    index -= 1
+    for stage, (_, _, repeats, _) in enumerate(STAGES, start=1):
+        if index < repeats:
+            return stage, index
+        index -= repeats
+    raise IndexError(index)
+
+
+def _fold_non_local_bias(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A bias in front of a norm is the same as a mean that is smaller by it."""
+    for key in [key for key in state if key.endswith("after.out.bias")]:
+        mean = key.replace("out.bias", "bn.running_mean")
+        state[mean] = state[mean] - state.pop(key)
+    return state
+
+
+MMACTION2 = Source(
+    rename=_mmaction2, heads=("cls_head.fc_cls.weight",), export=_fold_non_local_bias
+)
