@@ -13,8 +13,8 @@ from torch.utils.checkpoint import checkpoint
 from .taps import Taps
 
 
-def recompute(block: nn.Module, x: Tensor, taps: Taps) -> Tensor:
-    """`block(x, taps)` that keeps its input only.
+def recompute(block: nn.Module, *inputs: Tensor | Taps) -> Tensor:
+    """`block(*inputs)` that keeps its inputs only.
 
     The second pass leaves the statistics of batch norms alone; otherwise each step would count
     twice in them and the trained model would be another one.
@@ -24,7 +24,7 @@ def recompute(block: nn.Module, x: Tensor, taps: Taps) -> Tensor:
         return nullcontext(), _statistics_kept(block)
 
     # mypy: torch gives the result no type
-    y = checkpoint(block, x, taps, use_reentrant=False, context_fn=contexts)
+    y = checkpoint(block, *inputs, use_reentrant=False, context_fn=contexts)
     return cast(Tensor, y)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..models import VideoModel
@@ -68,34 +70,63 @@ def profile(model: VideoModel, clip: tuple[int, int, int, int] = (3, 8, 224, 224
         clip: (C, T, H, W) of one view.
     """
     ghost = copy.deepcopy(model).to("meta").eval()
+    stated = _StatedMacs(ghost)
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
         ghost(torch.empty(1, *clip, device="meta"))
     counts = counter.get_flop_counts()
     total = counts["Global"]
-    macs = _macs(total)
+    layers = _macs(total)
     stages = tuple(
-        Stage(name, params, _macs_inside(part, f"{type(model).__name__}.{name}", counts))
+        Stage(
+            name,
+            params,
+            _macs_inside(part, f"{type(model).__name__}.{name}", counts) + stated.inside(name),
+        )
         for name, part in _parts(ghost)
         if (params := sum(p.numel() for p in part.parameters()))
     )
     return Profile(
         params=sum(p.numel() for p in model.parameters()),
-        macs=macs,
-        attention_macs=sum(total.values()) // 2 - macs,
+        macs=layers + stated.inside(""),
+        attention_macs=sum(total.values()) // 2 - layers,
         clip=clip,
         stages=stages,
     )
 
 
-def _parts(model: VideoModel) -> list[tuple[str, torch.nn.Module]]:
+class _StatedMacs:
+    """Multiply-adds of modules that are convolutions to their authors, and none to torch.
+
+    Such a module has a method `macs(x)` for its input x, the temporal aggregation for one.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._counts: dict[str, int] = {}
+        for name, part in model.named_modules():
+            if callable(getattr(part, "macs", None)):
+                part.register_forward_pre_hook(partial(self._count, name))
+
+    def _count(self, name: str, part: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        macs = part.macs
+        assert callable(macs)
+        self._counts[name] = self._counts.get(name, 0) + int(macs(*inputs))
+
+    def inside(self, name: str) -> int:
+        """Of a part of the model and everything in it; "": of the whole model."""
+        return sum(
+            n for key, n in self._counts.items() if not name or f"{key}.".startswith(f"{name}.")
+        )
+
+
+def _parts(model: VideoModel) -> list[tuple[str, nn.Module]]:
     """The backbone's children, the neck, the head."""
-    assert isinstance(model.backbone, torch.nn.Module)
+    assert isinstance(model.backbone, nn.Module)
     parts = [(f"backbone.{name}", part) for name, part in model.backbone.named_children()]
     return parts + [(name, part) for name, part in model.named_children() if name != "backbone"]
 
 
-def _macs_inside(part: torch.nn.Module, name: str, counts: Mapping[str, Counts]) -> int:
+def _macs_inside(part: nn.Module, name: str, counts: Mapping[str, Counts]) -> int:
     """A part that is only a container was never called itself; then its children were."""
     if name in counts:
         return _macs(counts[name])
