@@ -39,8 +39,16 @@ def trained_like(name: str, **overrides: Any) -> torch.nn.Module:
     return model.eval()
 
 
-@pytest.mark.parametrize("source", [TSM, MM])
-@pytest.mark.parametrize(("name", "overrides"), VARIANTS)
+ROUNDS = [(source, *variant) for source in (TSM, MM) for variant in VARIANTS] + [
+    ("IBM/bLVNet-TAM", "blvnet_tam_resnet50", {}),
+    ("IBM/bLVNet-TAM", "blvnet_tam_resnet50", {"tam_r": 5}),
+    ("IBM/bLVNet-TAM", "blvnet_tam_resnet101", {"temporal": False}),
+    ("IBM/BigLittleNet", "tsn_blresnet50", {}),
+    ("IBM/action-recognition-pytorch", "tam_resnet50", {}),
+]
+
+
+@pytest.mark.parametrize(("source", "name", "overrides"), ROUNDS)
 def test_there_and_back_computes_the_same(source: str, name: str, overrides: Any) -> None:
     model = trained_like(name, **overrides)
     published = export_state_dict(model, source=source)

@@ -177,6 +177,12 @@ def test_imagenet_needs_an_image_network(tmp_path):
         imagenet_file(model, tmp_path)
 
 
+def test_imagenet_says_which_file_a_big_little_network_needs(tmp_path):
+    model = create_model("blvnet_tam_resnet50", num_classes=3, width=8)
+    with pytest.raises(ValueError, match="init=FILE init_source=IBM/BigLittleNet"):
+        start_from(model, "imagenet", cache=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("labels", "head"), [(("a", "b", "c"), "kept"), (("a", "c", "b"), "new"), (("a", "b"), "new")]
 )

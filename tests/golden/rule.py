@@ -24,6 +24,8 @@ def rule_tensor(key: str, shape: tuple[int, ...]) -> Tensor:
         return torch.zeros((), dtype=torch.int64)
     if key.endswith("running_var"):
         return uniform(key, shape, 0.5, 1.5)
+    if ".tam." in key:  # temporal aggregation
+        return uniform(key, shape, -0.2, 0.8)
     if key.endswith(("running_mean", ".bias")):
         return uniform(key, shape, -0.2, 0.2)
     if len(shape) == 1:  # the scale of a norm

@@ -17,6 +17,7 @@ from .. import checkpoint, published
 from ..files import atomic
 from ..layers.weights import adapt_stem, inflate
 from ..models import VideoModel
+from ..models.blvnet import BigLittleResNet
 from ..progress import Progress
 from ..types import InputSpec, ModelSpec
 from .optim import roles
@@ -215,6 +216,11 @@ def cache_folder() -> Path:
 def imagenet_file(model: VideoModel, cache: Path) -> Path:
     """The checked file of the model's image network, downloaded if it is not in the cache."""
     found = re.search(r"resnet\d+|mobilenetv2", model.spec.name)
+    if isinstance(model.backbone, BigLittleResNet):
+        raise ValueError(
+            f"init=imagenet: nobody serves image weights for {model.spec.name}; give the file of "
+            "IBM/BigLittleNet: init=FILE init_source=IBM/BigLittleNet"
+        )
     if found is None or found[0] not in IMAGENET_FILES:
         raise ValueError(
             f"init=imagenet: there are no ImageNet weights for {model.spec.name}; "

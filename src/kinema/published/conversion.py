@@ -17,12 +17,16 @@ from torch import Tensor, nn
 from ..layers.weights import adapt_stem, inflate
 from ..models import VideoModel, create_model
 from ..registry import suggest
+from .ibm import ACTION_RECOGNITION, BIG_LITTLE, BLVNET_TAM
 from .mmaction2 import MMACTION2
 from .source import Source
 from .torchvision import TORCHVISION
 from .tsm_authors import TSM_AUTHORS
 
 SOURCES: Mapping[str, Source] = {
+    "IBM/BigLittleNet": BIG_LITTLE,
+    "IBM/action-recognition-pytorch": ACTION_RECOGNITION,
+    "IBM/bLVNet-TAM": BLVNET_TAM,
     "mit-han-lab/temporal-shift-module": TSM_AUTHORS,
     "open-mmlab/mmaction2": MMACTION2,
     "pytorch/vision": TORCHVISION,

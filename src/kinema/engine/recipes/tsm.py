@@ -91,7 +91,7 @@ def tsm_resnet50_sthv1() -> Recipe:
     """
     return Recipe(
         name="tsm_resnet50_sthv1",
-        dataset="something_v1",
+        dataset="somethingv1",
         model="tsm_resnet50",
         model_args={"dropout": 0.5},
         input=SEGMENTS,
@@ -106,7 +106,7 @@ def tsm_resnet50_sthv1() -> Recipe:
 @register_recipe()
 def tsm_resnet50_sthv2() -> Recipe:
     """Something-Something V2, 8 frames: 61.2 % top-1 with 2x3 views (authors' README)."""
-    return replace(tsm_resnet50_sthv1(), name="tsm_resnet50_sthv2", dataset="something_v2")
+    return replace(tsm_resnet50_sthv1(), name="tsm_resnet50_sthv2", dataset="somethingv2")
 
 
 @register_recipe()
