@@ -27,6 +27,8 @@ def frame_resnet(
     width: int = 64,
     temporal: ModuleFactory = _nothing,
     before: ModuleFactory = _nothing,
+    inner: ModuleFactory = _nothing,
+    tail: ModuleFactory = _nothing,
     non_local: Affinity | None = None,
     temporal_pool: bool = False,
 ) -> ResNet:
@@ -38,6 +40,8 @@ def frame_resnet(
         width: see `ResNet`.
         temporal: the module at the start of each residual branch; None for a site leaves it out.
         before: the module in front of each block.
+        inner: the module behind each branch's first convolution, on `site.width` channels.
+        tail: the module at the end of each branch.
         non_local: adds non-local blocks of this affinity behind some blocks of stages 2 and 3.
         temporal_pool: halves T in front of stage 2.
     """
@@ -51,7 +55,12 @@ def frame_resnet(
     return ResNet(
         layout.depths,
         block=lambda site: layout.block(
-            site, temporal=temporal(site), before=before(site), after=after(site)
+            site,
+            temporal=temporal(site),
+            before=before(site),
+            inner=inner(site),
+            tail=tail(site),
+            after=after(site),
         ),
         in_channels=in_channels,
         width=width,

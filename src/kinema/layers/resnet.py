@@ -50,13 +50,17 @@ BlockFactory = Callable[[Site], nn.Module]
 
 
 class ResidualBlock(nn.Module):
-    """The frame around a residual branch, with three places where a temporal module can stand.
+    """The frame around a residual branch, with five places where a temporal module can stand.
 
-    `before` sees what both branch and shortcut get, `temporal` only what the branch gets (the usual
-    place), `after` the block's output. Each is any module from a map to an equal-shaped map.
+    In the order of the pass: `before` sees what both branch and shortcut get, `temporal` only what
+    the branch gets (the usual place), `inner` what the branch's first convolution gives (`width`
+    channels), `tail` what the branch gives before it meets the shortcut, `after` the block's
+    output. Each is any module from a map to an equal-shaped map.
     """
 
     expansion: int
+    conv1: nn.Module
+    bn1: nn.Module
 
     def __init__(
         self,
@@ -64,6 +68,8 @@ class ResidualBlock(nn.Module):
         *,
         temporal: nn.Module | None = None,
         before: nn.Module | None = None,
+        inner: nn.Module | None = None,
+        tail: nn.Module | None = None,
         after: nn.Module | None = None,
     ) -> None:
         super().__init__()
@@ -71,6 +77,8 @@ class ResidualBlock(nn.Module):
         self.out_channels = site.width * self.expansion
         self.before = before or nn.Identity()
         self.temporal = temporal or nn.Identity()
+        self.inner = inner or nn.Identity()
+        self.tail = tail or nn.Identity()
         self.after = after or nn.Identity()
         self.downsample: nn.Module = nn.Identity()
         if site.stride != 1 or site.in_channels != self.out_channels:
@@ -82,28 +90,36 @@ class ResidualBlock(nn.Module):
         self.add_convs(site)
 
     def add_convs(self, site: Site) -> None:
-        """Makes the layers that `branch` uses."""
+        """Makes the layers of the branch: `conv1` and `bn1`, and what `rest` uses."""
         raise TypeError(f"{type(self).__name__} must define add_convs")
 
-    def branch(self, x: Tensor) -> Tensor:
-        """The convolutions behind the temporal module, up to the last norm."""
-        raise TypeError(f"{type(self).__name__} must define branch")
+    def first(self, x: Tensor) -> Tensor:
+        """The branch's first convolution, with norm and activation."""
+        return self.relu(self.bn1(self.conv1(x)))
+
+    def rest(self, x: Tensor) -> Tensor:
+        """The convolutions behind the first, up to the last norm."""
+        raise TypeError(f"{type(self).__name__} must define rest")
 
     def forward(self, x: Tensor, taps: Taps = NO_TAPS) -> Tensor:
-        """(N, C, T, H, W) -> (N, width * expansion, T, H', W'); taps `<name>.temporal`."""
-        x = self.before(x)
+        """(N, C, T, H, W) -> (N, width * expansion, T, H', W').
+
+        Taps `<name>.before` (what enters the branch) and `<name>.temporal`.
+        """
+        x = taps(f"{self.name}.before", self.before(x))
         y = taps(f"{self.name}.temporal", self.temporal(x))
-        y = self.branch(y) + self.downsample(x)
+        y = self.tail(self.rest(self.inner(self.first(y)))) + self.downsample(x)
         return self.after(self.relu(y))
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """One frame: (N, C, 1, H, W)."""
-        before, temporal, after = state if isinstance(state, tuple) else (None, None, None)
-        x, before = step(self.before, x, before)
-        y, temporal = step(self.temporal, x, temporal)
-        y = self.branch(y) + self.downsample(x)
-        y, after = step(self.after, self.relu(y), after)
-        return y, (before, temporal, after)
+        past = state if isinstance(state, tuple) else (None,) * 5
+        x, before = step(self.before, x, past[0])
+        y, temporal = step(self.temporal, x, past[1])
+        y, inner = step(self.inner, self.first(y), past[2])
+        y, tail = step(self.tail, self.rest(y), past[3])
+        y, after = step(self.after, self.relu(y + self.downsample(x)), past[4])
+        return y, (before, temporal, inner, tail, after)
 
 
 class BasicBlock(ResidualBlock):
@@ -120,9 +136,8 @@ class BasicBlock(ResidualBlock):
         self.conv2 = FrameConv(site.width, site.width, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm3d(site.width)
 
-    def branch(self, x: Tensor) -> Tensor:
-        """3x3, 3x3."""
-        x = self.relu(self.bn1(self.conv1(x)))
+    def rest(self, x: Tensor) -> Tensor:
+        """3x3."""
         return self.bn2(self.conv2(x))
 
 
@@ -140,9 +155,8 @@ class Bottleneck(ResidualBlock):
         self.conv3 = FrameConv(site.width, self.out_channels, 1, bias=False)
         self.bn3 = nn.BatchNorm3d(self.out_channels)
 
-    def branch(self, x: Tensor) -> Tensor:
-        """1x1, 3x3, 1x1."""
-        x = self.relu(self.bn1(self.conv1(x)))
+    def rest(self, x: Tensor) -> Tensor:
+        """3x3, 1x1."""
         x = self.relu(self.bn2(self.conv2(x)))
         return self.bn3(self.conv3(x))
 
@@ -230,7 +244,7 @@ class ResNet(nn.Module):
                     stride=2 if index == 0 and stage > 1 else 1,
                 )
                 blocks.append(block(site))
-                taps[f"{site.name}.temporal"] = channels
+                taps[f"{site.name}.before"] = taps[f"{site.name}.temporal"] = channels
                 channels, ordinal = _channels(blocks[-1]), ordinal + 1
                 taps[site.name] = channels
             self.add_module(f"layer{stage}", blocks)

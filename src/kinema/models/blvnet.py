@@ -58,9 +58,12 @@ class BigLittleBlock(Bottleneck):
         self.projects = bool(parts)
 
     def forward(self, x: Tensor, taps: Taps = NO_TAPS) -> Tensor:
-        """(N, C, T, H, W) -> (N, width * expansion, T, H', W'); taps `<name>.temporal`."""
-        y = taps(f"{self.name}.temporal", self.temporal(x))
-        y = self.branch(y) + self.downsample(y if self.projects else x)
+        """(N, C, T, H, W) -> (N, width * expansion, T, H', W').
+
+        Taps as in `ResidualBlock`.
+        """
+        y = taps(f"{self.name}.temporal", self.temporal(taps(f"{self.name}.before", x)))
+        y = self.rest(self.first(y)) + self.downsample(y if self.projects else x)
         return self.relu(y) if self.last_relu else y
 
     def reset_parameters(self) -> None:
@@ -187,7 +190,7 @@ class BigLittleResNet(nn.Module):
             )
             temporal = TemporalAggregation(channels, *tam) if tam else None
             self.layer4.append(BigLittleBlock(site, temporal=temporal))
-            taps[f"{site.name}.temporal"] = channels
+            taps[f"{site.name}.before"] = taps[f"{site.name}.temporal"] = channels
             channels = taps[site.name] = width * 32
         taps["layer4"] = channels
         self.out_channels = channels

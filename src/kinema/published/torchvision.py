@@ -11,7 +11,7 @@ from .source import Source
 
 def _torchvision(model: VideoModel, key: str) -> str | None:
     """pytorch/vision: our names; what an image network does not have keeps its initial value."""
-    if re.search(r"\.(temporal|before|after|before_stage)\.", key):
+    if re.search(r"\.(temporal|before|inner|tail|after|before_stage)\.", key):
         return None
     if not isinstance(model.backbone, MobileNetV2):
         return key.removeprefix("backbone.").replace("head.fc.", "fc.")
