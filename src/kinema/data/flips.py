@@ -41,7 +41,7 @@ def flip_map_from_names(labels: Sequence[str]) -> dict[int, int | None] | None:
         mirrored class is not among the labels, so its clips must not be mirrored. None instead of
         a mapping: no class names a direction.
     """
-    words = [_words(label) for label in labels]
+    words = [words_of(label) for label in labels]
     index = {key: i for i, key in reversed(list(enumerate(words)))}
     flips = {
         i: index.get(mirrored)
@@ -56,7 +56,7 @@ def mirrored_label(label: int, flip_map: Mapping[int, int | None] | None) -> int
     return label if flip_map is None else flip_map.get(label, label)
 
 
-def _words(label: str) -> tuple[str, ...]:
+def words_of(label: str) -> tuple[str, ...]:
     """Lower-case words; `counter clockwise` and its spellings become one word."""
     words: list[str] = []
     for word in (match.group().lower() for match in WORDS.finditer(label)):
