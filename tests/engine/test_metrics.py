@@ -11,6 +11,7 @@ from kinema.engine.metrics import (
     bootstrap_interval,
     calibration,
     confusion,
+    paired_interval,
     per_class,
     summarise,
     target_ranks,
@@ -117,6 +118,28 @@ def test_bootstrap_interval_depends_on_the_seed_alone() -> None:
     hits = np.arange(1000) < 777
     assert bootstrap_interval(hits, seed=3) == bootstrap_interval(hits, seed=3)
     assert bootstrap_interval(np.ones(9, bool)) == (1.0, 1.0)
+
+
+def test_paired_interval_equals_explicit_resampling_of_pairs() -> None:
+    before, after = np.arange(60) < 45, (np.arange(60) % 3 == 0) | (np.arange(60) > 55)
+    drawn = np.random.default_rng(1).integers(0, 60, size=(20_000, 60))
+    losses = before[drawn].mean(axis=1) - after[drawn].mean(axis=1)
+    assert paired_interval(before, after, rounds=20_000) == pytest.approx(
+        np.quantile(losses, [0.025, 0.975]), abs=0.018
+    )
+
+
+def test_paired_interval_knows_what_both_have_in_common() -> None:
+    """Two tests that differ in four of 400 videos differ by one point, surely."""
+    before = np.arange(400) < 200
+    low, high = paired_interval(before, before & (np.arange(400) >= 4))
+    assert 0 < low < 0.01 < high < 0.025
+    assert paired_interval(before, before) == (0.0, 0.0)
+    assert paired_interval(before, ~before, seed=4) == paired_interval(before, ~before, seed=4)
+    with pytest.raises(ValueError, match=r"\(400,\) and after of shape \(3,\) must be"):
+        paired_interval(before, before[:3])
+    with pytest.raises(ValueError, match="at least one video"):
+        paired_interval(before[:0], before[:0])
 
 
 @pytest.mark.parametrize(

@@ -213,13 +213,52 @@ def bootstrap_interval(
         The lower and the upper end. Both are 0 or 1 when every video is wrong or right: a bootstrap
         cannot see past what it was given.
     """
+    _check_interval(hits, level)
+    rng = np.random.default_rng(seed)
+    means = rng.binomial(len(hits), float(np.mean(hits)), size=rounds) / len(hits)
+    return _ends(means, level)
+
+
+def paired_interval(
+    before: Bools, after: Bools, *, level: float = 0.95, rounds: int = ROUNDS, seed: int = 0
+) -> tuple[float, float]:
+    """Where the loss of accuracy from `before` to `after` would lie had other videos been drawn.
+
+    Both are about the same videos, so these are drawn in pairs: what two tests have in common, such
+    as the videos that are hard for every model, does not widen the interval. A video is lost (1),
+    gained (-1) or neither (0); their numbers in a resample are multinomial.
+
+    Args:
+        before: (n,) whether each video is right in the first test.
+        after: (n,) in the second one.
+        level: share of the resampled losses inside the interval.
+        rounds: resampled losses.
+        seed: of the resampling.
+
+    Returns:
+        The lower and the upper end of accuracy before minus accuracy after.
+    """
+    if np.shape(before) != np.shape(after):
+        raise ValueError(
+            f"before of shape {np.shape(before)} and after of shape {np.shape(after)} must be "
+            "about the same videos"
+        )
+    _check_interval(before, level)
+    before, after = np.asarray(before, dtype=bool), np.asarray(after, dtype=bool)
+    changes = np.array([np.sum(before & ~after), np.sum(after & ~before), np.sum(before == after)])
+    drawn = np.random.default_rng(seed).multinomial(len(before), changes / len(before), rounds)
+    return _ends((drawn[:, 0] - drawn[:, 1]) / len(before), level)
+
+
+def _check_interval(hits: Bools, level: float) -> None:
     if not 0 < level < 1:
         raise ValueError(f"level={level} must be between 0 and 1, such as 0.95")
     if len(hits) == 0:
         raise ValueError("an interval needs at least one video, got none")
-    rng = np.random.default_rng(seed)
-    means = rng.binomial(len(hits), float(np.mean(hits)), size=rounds) / len(hits)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+
+
+def _ends(resampled: Floats, level: float) -> tuple[float, float]:
+    low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
