@@ -60,6 +60,26 @@ def test_the_readme_classifies_a_video(
     assert Path("model.safetensors").exists()
 
 
+def test_the_page_on_protocols_asks_a_model_for_time(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    (python,) = blocks(repository / "docs" / "protocols.md")
+    monkeypatch.chdir(tmp_path)
+    motion = MotionSpec(train=1, val=1, test=1, frames=8)
+    for label in ("left", "right"):
+        folder = Path("clips", label)
+        folder.mkdir(parents=True)
+        for index in range(2):
+            write_clip(motion.clip("train", label, index), folder / f"{index}.mp4")
+    spec = InputSpec(frames=4, resize=40, crop=32)
+    small = create_model("tsm_resnet18", labels=["left", "right"], input=spec, width=8)
+    save(small, "model.safetensors")
+    exec(python, {})  # our own page
+    told = capsys.readouterr().out
+    assert "reversed: " in told
+    assert "recognised by too few videos" in told
+
+
 def test_the_data_set_of_the_guide_is_complete(repository: Path, tmp_path: Path) -> None:
     (page,) = blocks(repository / "docs" / "add-a-dataset.md")
     (tmp_path / "classes.txt").write_text("twist\npike\n")

@@ -17,6 +17,7 @@ from kinema import checkpoint
 from kinema.engine.config import override, save_recipe
 from kinema.engine.evaluate import evaluate
 from kinema.engine.session import micro_batch
+from kinema.engine.temporal import score_files, temporal_sensitivity
 from kinema.engine.train import train
 
 
@@ -93,6 +94,16 @@ def test_scores_hold_every_view_once_in_order(folder, splits):
     assert two.column("id").to_pylist() == [r.id for r in splits.val.records for _ in range(6)]
     a, b = (torch.tensor(t.column("logits").to_pylist()) for t in (one, two))
     torch.testing.assert_close(b, a, rtol=1e-4, atol=1e-5)
+
+
+def test_every_order_of_frames_is_exact(folder, splits):
+    last = folder / "two/last.safetensors"
+    one = temporal_sensitivity(last, splits.val, device="cpu", workers=0)
+    for order, path in score_files(folder / "orders").items():
+        two = pq.read_table(path)
+        assert two.column("id").to_pylist() == [r.id for r in splits.val.records]
+        logits = torch.tensor(two.column("logits").to_pylist())
+        torch.testing.assert_close(logits, one[order].logits[:, 0], rtol=1e-4, atol=1e-5)
 
 
 def test_the_command_speaks_once(folder, splits):

@@ -14,6 +14,7 @@ from kinema.data import DataSplits, Manifest
 from kinema.engine import train as train_module
 from kinema.engine.config import load_recipe, override
 from kinema.engine.evaluate import evaluate
+from kinema.engine.temporal import temporal_sensitivity
 from kinema.engine.train import Stopped, train
 
 
@@ -44,6 +45,9 @@ if __name__ == "__main__":
         device="cpu",
         workers=0,
         out=folder / "two.parquet",
+    )
+    temporal_sensitivity(
+        folder / "two/last.safetensors", parts[1], device="cpu", workers=0, out=folder / "orders"
     )
     words = [str(folder / "two/last.safetensors"), str(folder / "val.jsonl"), "--device", "cpu"]
     main(["eval", *words, "--workers", "0", "--json", "--out", str(folder / "eval")])

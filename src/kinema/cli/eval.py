@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from .verb import Verb
 if TYPE_CHECKING:
     from ..data import Manifest
     from ..engine.evaluate import Evaluation
+    from ..engine.temporal import Order, TemporalUse
     from ..models import VideoModel
     from ..types import JSON
 
@@ -36,6 +38,11 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="FOLDER", help="also write scores.parquet and report.html here"
     )
+    parser.add_argument(
+        "--temporal",
+        action="store_true",
+        help="also on reversed, shuffled and frozen clips: which classes are recognised by motion",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--batch", type=int, default=8, help="clips in one forward pass (8)")
     parser.add_argument(
@@ -49,52 +56,65 @@ def run(args: Namespace) -> int:
     from .. import checkpoint
     from ..engine.evaluate import REMEMBERED, evaluate, held_out, trained_on
     from ..engine.runtime import open_runtime
+    from ..engine.temporal import temporal_sensitivity
 
     runtime = open_runtime(args.device)
     model = checkpoint.load(args.model, runtime.device)
     split, manifest = held_out(args.data, args.split)
-    result = evaluate(
-        model,
-        manifest,
-        protocol=args.protocol,
-        batch=args.batch,
-        workers=args.workers,
-        out=args.out and args.out / "scores.parquet",
-    )
+    options = {"protocol": args.protocol, "batch": args.batch, "workers": args.workers}
+    if args.temporal:
+        results = temporal_sensitivity(model, manifest, out=args.out, **options)
+    else:
+        scores = args.out and args.out / "scores.parquet"
+        results = {"normal": evaluate(model, manifest, out=scores, **options)}
     if runtime.first:
         if trained_on(args.model, manifest):
             print(REMEMBERED, file=sys.stderr)
-        tell(args, split, manifest, model, result)
+        tell(args, split, manifest, model, results)
     runtime.wait()
     return 0
 
 
 def tell(
-    args: Namespace, split: str, manifest: Manifest, model: VideoModel, result: Evaluation
+    args: Namespace,
+    split: str,
+    manifest: Manifest,
+    model: VideoModel,
+    results: Mapping[Order, Evaluation],
 ) -> None:
     """Writes what --out asks for and prints the figures."""
     from ..engine.report import write_report
+    from ..engine.temporal import summarise_orders
     from ..plain import to_plain
 
+    result = results["normal"]
+    probs = {order: scored.probs for order, scored in results.items()}
+    use = summarise_orders(probs, result.targets, model.spec.labels) if args.temporal else None
     if args.out:
-        write_card(args, split, manifest, model, result)
+        write_card(args, split, manifest, model, result, use)
         report = write_report(args.out)
     if args.json:
-        figures = to_plain(result.metrics)
-        print(json.dumps({"split": split, "protocol": result.protocol.name, "metrics": figures}))
+        figures = {"metrics": to_plain(result.metrics)}
+        if use:
+            figures["temporal"] = to_plain(use)
+        print(json.dumps({"split": split, "protocol": result.protocol.name, **figures}))
         return
-    print_table(split, model, result)
+    count = result.metrics.clips
+    videos = f"all {count} videos" if split == "all" else f"{count} videos of {split}"
+    print(f"{model.spec.name} on {videos}, protocol {result.protocol.name}\n")
+    if use:
+        print_orders(use, chance=1 / len(model.spec.labels))
+    else:
+        print_table(model, result)
     if args.out:
         print(f"\nreport: {report}")
 
 
-def print_table(split: str, model: VideoModel, result: Evaluation) -> None:
+def print_table(model: VideoModel, result: Evaluation) -> None:
     """Summary figures, then one line per class, weakest first."""
     from ..engine.metrics import per_class
 
     m, labels = result.metrics, model.spec.labels
-    videos = f"all {m.clips} videos" if split == "all" else f"{m.clips} videos of {split}"
-    print(f"{model.spec.name} on {videos}, protocol {result.protocol.name}\n")
     print(
         f"  top-1       {m.top1:>7.1%}   95 % interval {m.interval[0]:.1%} to {m.interval[1]:.1%}"
     )
@@ -112,8 +132,43 @@ def print_table(split: str, model: VideoModel, result: Evaluation) -> None:
         )
 
 
+def print_orders(use: TemporalUse, chance: float) -> None:
+    """Accuracy in every order of the frames, then one line per class, the largest loss first."""
+    print(
+        f"  {'order':<10} {'top-1':>7}   {'95 % interval':<18} {'loss':>7}   95 % interval (pairs)"
+    )
+    for score in use.orders:
+        line = f"  {score.order:<10} {score.top1:>7.1%}   {_range(score.interval):<18}"
+        if score.order != "normal":
+            line += f" {score.drop:>7.1%}   {_range(score.drop_interval)}"
+        print(line.rstrip())
+    print(f"  {'chance':<10} {chance:>7.1%}\n")
+    width = max(5, *(len(row.label) for row in use.classes))
+    orders = [score.order for score in use.orders]
+    names = "".join(f"{order:>10}" for order in orders)
+    print(f"  {'class':<{width}} {'videos':>7}{names}{'loss':>8}   recognised by")
+    for row in use.classes:
+        shares = "".join(f"{row.recall[order]:>10.1%}" for order in orders)
+        print(f"  {row.label:<{width}} {row.support:>7}{shares}{row.drop:>8.1%}   {row.verdict}")
+    if use.taken is None:
+        return
+    print(
+        f"\n  {use.partnered} videos are of classes whose reversal is a class too: reversed, "
+        f"{use.taken:.1%} are taken for it (in the normal order {use.taken_normal:.1%})\n"
+        f"  {'class':<{width}} {'reversed it is':<{width}} {'taken for it':>13}"
+    )
+    for row in use.classes:
+        if row.partner is not None:
+            print(f"  {row.label:<{width}} {row.partner:<{width}} {row.taken:>13.1%}")
+
+
 def write_card(
-    args: Namespace, split: str, manifest: Manifest, model: VideoModel, result: Evaluation
+    args: Namespace,
+    split: str,
+    manifest: Manifest,
+    model: VideoModel,
+    result: Evaluation,
+    use: TemporalUse | None,
 ) -> None:
     """What was tested, on what and with what, beside the scores."""
     from ..data import decoder_version
@@ -132,8 +187,14 @@ def write_card(
         "machine": machine(),
         "metrics": to_plain(result.metrics),
     }
+    if use:
+        card["temporal"] = to_plain(use.orders)
     with atomic(args.out / "card.json") as temporary:
         temporary.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+
+
+def _range(ends: tuple[float, float]) -> str:
+    return f"{ends[0]:.1%} to {ends[1]:.1%}"
 
 
 def _share(value: float) -> str:
@@ -149,5 +210,6 @@ VERB = Verb(
         "kinema eval runs/first/model.safetensors clips/",
         "kinema eval model.safetensors list.csv --protocol 10x3 --out runs/first/10x3",
         "kinema eval model.safetensors ucf101:/videos/ucf101 --split val --json",
+        "kinema eval runs/first/model.safetensors clips/ --temporal --out runs/first/temporal",
     ),
 )

@@ -129,6 +129,35 @@ def reliability(result: Calibration) -> str:
         return _svg(figure)
 
 
+def dots(names: Sequence[str], series: Series) -> str:
+    """One line per name, with a mark for its share in each series; the first series is a disc.
+
+    Args:
+        names: (n,) from top to bottom.
+        series: name -> (n,) shares; four at most.
+    """
+    with mpl.rc_context({**STYLE, "svg.hashsalt": "dots"}):
+        figure = Figure(figsize=(9.4, 0.75 + 0.24 * len(names)), layout="constrained")
+        axes = figure.add_subplot()
+        rows = np.arange(len(names))
+        values = np.array(list(series.values()))  # (s, n)
+        axes.hlines(rows, values.min(axis=0), values.max(axis=0), color=COLOURS["line"], zorder=1)
+        looks = (("accent", "o", 54, 0.0), ("second", "<", 36, -0.2),
+                 ("error", "D", 22, 0.0), ("muted", "s", 24, 0.2))  # fmt: skip
+        for (label, shares), (name, mark, size, shift) in zip(series.items(), looks, strict=False):
+            axes.scatter(
+                shares, rows + shift, s=size, color=COLOURS[name], marker=mark, label=label,
+                linewidths=0,
+            )  # fmt: skip
+        shown = [name if len(name) <= 48 else name[:47] + "\u2026" for name in names]
+        axes.set_yticks(rows, shown, color=COLOURS["ink"])
+        axes.set_ylim(len(names) - 0.4, -0.6)
+        axes.set_xlim(-0.02, 1.02)
+        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(series))
+        return _svg(figure)
+
+
 def confusion_matrix(counts: Ints, labels: Sequence[str]) -> str:
     """True label by row, predicted label by column, shaded by the share of the row.
 

@@ -6,8 +6,10 @@ The path is the Predictor's: `read_views`, `score_views`, `EvalProtocol.combine`
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +33,7 @@ from ..files import atomic
 from ..models import VideoModel
 from ..progress import Progress, console
 from ..registry import suggest
-from ..types import CROPS, EvalProtocol
+from ..types import CROPS, Batch, EvalProtocol, InputSpec
 from .metrics import Metrics, summarise
 from .runtime import Runtime, cores, open_runtime
 
@@ -40,6 +42,11 @@ REMEMBERED = (
     "note: the model was trained on these videos, so the figures say what it remembers; "
     "videos it has not seen are a fair test"
 )
+
+
+Variant: TypeAlias = Callable[[Batch, InputSpec], Tensor]
+"""What a model is shown of a batch: (N, V, C, T, H, W) uint8, for a model with this input."""
+Name = TypeVar("Name", bound=str)
 
 
 class NonFiniteError(ArithmeticError):
@@ -89,6 +96,44 @@ def evaluate(
             classes that a mirror changes.
         NonFiniteError: for logits that are no numbers.
     """
+    return evaluate_variants(
+        model,
+        data,
+        {"": as_read},
+        protocol=protocol,
+        device=device,
+        batch=batch,
+        workers=workers,
+        out={"": out} if out else {},
+    )[""]
+
+
+def evaluate_variants(
+    model: VideoModel | str | Path,
+    data: Manifest | str | Path,
+    variants: Mapping[Name, Variant],
+    *,
+    protocol: EvalProtocol | str | None = None,
+    device: str | torch.device | None = None,
+    batch: int = 8,
+    workers: int = -1,
+    out: Mapping[Name, Path] | None = None,
+) -> dict[Name, Evaluation]:
+    """Tests a model on several variants of the same clips; every video is decoded once.
+
+    Args:
+        model: as in `evaluate`, like all that follow but these two.
+        data: labelled videos.
+        variants: name -> what the model is shown of a batch.
+        protocol: views of a video.
+        device: where to compute.
+        batch: clips in one forward pass.
+        workers: decoding processes.
+        out: name of a variant -> where its scores file goes.
+
+    Returns:
+        name -> result.
+    """
     manifest = data if isinstance(data, Manifest) else held_out(data)[1]
     manifest.check("test")
     file = None if isinstance(model, VideoModel) else model
@@ -105,12 +150,18 @@ def evaluate(
     model.to(runtime.device)
     loader = eval_loader(model, manifest, protocol, runtime, batch=batch, workers=workers)
     try:
-        result = score(model, manifest, loader, protocol, runtime, limit=batch)
+        results = score_variants(model, manifest, loader, variants, protocol, runtime, limit=batch)
     finally:
         loader.close()
-    if out is not None and runtime.first:
-        write_scores(result, manifest, model, out)
-    return result
+    if runtime.first:
+        for name, path in (out or {}).items():
+            write_scores(results[name], manifest, model, path)
+    return results
+
+
+def as_read(batch: Batch, spec: InputSpec) -> Tensor:
+    """The variant that changes nothing."""
+    return batch.clips
 
 
 def held_out(data: DataSplits | str | Path, split: str | None = None) -> tuple[str, Manifest]:
@@ -226,41 +277,68 @@ def score(
     Raises:
         NonFiniteError: for logits that are no numbers; names the first video.
     """
+    variants = {"": as_read}
+    found = score_variants(
+        model, manifest, loader, variants, protocol, runtime, limit=limit, title=title
+    )
+    return found[""]
+
+
+def score_variants(
+    model: VideoModel,
+    manifest: Manifest,
+    loader: Loader,
+    variants: Mapping[Name, Variant],
+    protocol: EvalProtocol,
+    runtime: Runtime,
+    *,
+    limit: int,
+    title: str = "test",
+) -> dict[Name, Evaluation]:
+    """`score`, for several variants of every batch: name -> result."""
     label_of = label_map(manifest, model)
-    rows: list[tuple[str, Tensor, Tensor]] = []
+    rows: list[tuple[str, list[Tensor]]] = []  # id, spans, logits of each variant
     training = model.training
     model.eval()
     try:
         with Progress(f"{title} {protocol.name}", len(manifest), shown=runtime.first) as bar:
             for batch in loader.epoch(0):
-                with runtime.autocast():
-                    logits = model.score_views(batch.clips, limit=limit)  # (N, V, K)
+                wholes = [batch.spans]
+                for show in variants.values():
+                    clips = show(batch, model.spec.input)
+                    with runtime.autocast():
+                        wholes.append(model.score_views(clips, limit=limit))  # (N, V, K)
                 # copies: a slice would take its whole batch along to the other processes
-                parts = ([x.clone() for x in whole] for whole in (logits, batch.spans))
-                rows += zip(batch.ids, *parts, strict=True)
+                rows += [
+                    (video, [whole[i].clone() for whole in wholes])
+                    for i, video in enumerate(batch.ids)
+                ]
                 bar.advance(min(len(batch.ids) * runtime.world, len(manifest) - bar.done))
     finally:
         model.train(training)
-    found = {row[0]: row for part in runtime.gather(rows) for row in part}
-    ordered = [found[record.id] for record in manifest.records]
-    logits = torch.stack([row[1] for row in ordered])
-    bad = (~logits.isfinite()).flatten(1).any(1).tolist()
-    if any(bad):
-        raise NonFiniteError(
-            f"{title}: the logits of {sum(bad)} videos are not finite, the first is "
-            f"{ordered[bad.index(True)][0]!r}"
-        )
-    probs = protocol.combine(logits).numpy()
+    found = {video: parts for share in runtime.gather(rows) for video, parts in share}
+    ids = tuple(record.id for record in manifest.records)
+    spans, *scored = (torch.stack(parts) for parts in zip(*(found[i] for i in ids), strict=True))
     targets = np.array([label_of[record.label] for record in manifest.records], np.int64)
-    return Evaluation(
-        ids=tuple(row[0] for row in ordered),
-        targets=targets,
-        logits=logits,
-        spans=torch.stack([row[2] for row in ordered]),
-        probs=probs,
-        metrics=summarise(probs, targets),
-        protocol=protocol,
-    )
+    results = {}
+    for name, logits in zip(variants, scored, strict=True):
+        bad = (~logits.isfinite()).flatten(1).any(1).tolist()
+        if any(bad):
+            raise NonFiniteError(
+                f"{' '.join((title, name)).strip()}: the logits of {sum(bad)} videos are not "
+                f"finite, the first is {ids[bad.index(True)]!r}"
+            )
+        probs = protocol.combine(logits).numpy()
+        results[name] = Evaluation(
+            ids=ids,
+            targets=targets,
+            logits=logits,
+            spans=spans,
+            probs=probs,
+            metrics=summarise(probs, targets),
+            protocol=protocol,
+        )
+    return results
 
 
 def label_map(manifest: Manifest, model: VideoModel) -> dict[int | None, int]:

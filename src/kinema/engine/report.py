@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -18,8 +19,11 @@ from .metrics import ClassScore, Ints, calibration, confusion, per_class, summar
 from .mistakes import rank_mistakes, worst_mistakes
 from .pages import Tile, percent, render
 from .scores import Scores, read_scores
+from .temporal import MIN_VIDEOS, NO_LOSS, ORDERS, ClassUse, score_files, summarise_orders
 
-ELSEWHERE = ("format", "recipe", "metrics", "labels")  # parts of the card the page has elsewhere
+# parts of the card that the page has elsewhere
+ELSEWHERE = ("format", "recipe", "metrics", "labels", "temporal")
+CHARTED = 40  # classes in the chart of orders
 
 
 def write_report(run: Path) -> Path:
@@ -51,6 +55,7 @@ def write_report(run: Path) -> Path:
         history=_curves(history, len(scores.labels) if scores else None),
         advice=_advice(history),
         test=_test(scores) if scores else None,
+        temporal=_temporal(run) if scores and "temporal" in card else None,
         facts=_facts(card),
         recipe=recipe_file.read_text(encoding="utf-8") if recipe_file.exists() else "",
     )
@@ -152,6 +157,36 @@ def _test(scores: Scores) -> dict[str, object]:
         "ece": percent(figures.ece),
         "tendency": _tendency(scores),
         "mistakes": worst_mistakes(scores),
+    }
+
+
+def _temporal(run: Path) -> dict[str, object]:
+    """The section on the order of frames, from the scores of all orders."""
+    scores = {order: read_scores(path) for order, path in score_files(run).items()}
+    normal = scores["normal"]
+    for order, other in scores.items():
+        if other.ids != normal.ids or other.fingerprint != normal.fingerprint:
+            raise ValueError(
+                f"{run}: the scores of the {order} order are of other videos than the normal ones; "
+                "run `kinema eval --temporal` again"
+            )
+    probs = {order: part.probs for order, part in scores.items()}
+    use = summarise_orders(probs, normal.targets, normal.labels)
+    chosen: Sequence[ClassUse] = use.classes
+    if len(chosen) > CHARTED:
+        chosen = [*chosen[: CHARTED // 2], *chosen[-CHARTED // 2 :]]
+    return {
+        "use": use,
+        "orders": ORDERS,
+        "chance": 1 / len(normal.labels),
+        "chart": charts.dots(
+            [row.label for row in chosen],
+            {order: [row.recall[order] for row in chosen] for order in ORDERS},
+        ),
+        "charted": len(chosen),
+        "counts": Counter(row.verdict for row in use.classes),
+        "no_loss": NO_LOSS,
+        "min_videos": MIN_VIDEOS,
     }
 
 
