@@ -35,6 +35,7 @@ from kinema.types import Record
 
 FRAMES, FPS = 300, 30
 SHORT_SIDE = 256
+GRAIN = 10  # grey levels; 450 kbit per second, as the usual copies of Kinetics have
 OURS = "kinema"
 INSTALL = {
     "torchcodec.decoders": "'torchcodec>=0.11.1,<0.14' (and FFmpeg, as shared libraries)",
@@ -152,7 +153,7 @@ def make_video(path: Path, width: int, height: int, keys: int) -> Path:
         for i in range(FRAMES):
             top, left = (int(s * (1 + np.sin(i / r)) / 2) for s, r in ((height, 31), (width, 47)))
             picture = ground[top : top + height, left : left + width]
-            picture = picture + rng.normal(0, 4, picture.shape)
+            picture = picture + rng.normal(0, GRAIN, picture.shape)
             frame = picture.clip(0, 255).astype(np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())

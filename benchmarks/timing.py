@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import platform
+import random
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -19,7 +20,7 @@ Variant = Callable[[], object]
 
 
 def interleaved(variants: Mapping[str, Variant], rounds: int = 15) -> dict[str, list[float]]:
-    """Milliseconds of every variant in every round; each round runs all of them in turn."""
+    """Milliseconds of every variant in every round; each round runs all, in an order of its own."""
     return wall_and_cpu(variants, rounds)[0]
 
 
@@ -34,8 +35,11 @@ def wall_and_cpu(
         run()
     wall: dict[str, list[float]] = {name: [] for name in variants}
     cpu: dict[str, list[float]] = {name: [] for name in variants}
+    names, draw = list(variants), random.Random(0)
     for _ in range(rounds):
-        for name, run in variants.items():
+        draw.shuffle(names)  # what ran before leaves the caches and the memory in its own state
+        for name in names:
+            run = variants[name]
             began, computed = time.perf_counter(), time.process_time()
             run()
             if torch.cuda.is_available():
