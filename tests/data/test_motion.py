@@ -18,7 +18,8 @@ from kinema.data.motion import (
     make_motion,
     order_blind_ceiling,
 )
-from kinema.data.motion_render import Clip, render, states
+from kinema.data.motion_paths import Clip, states
+from kinema.data.motion_render import render
 from kinema.plain import from_plain, to_plain
 
 SMALL = MotionSpec(classes=("left", "right", "grow"), train=3, val=1, test=2, size=32, frames=8)

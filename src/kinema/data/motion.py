@@ -11,27 +11,17 @@ Every frame is coded on its own, so compression leaves no trace of the frame bef
 
 from __future__ import annotations
 
-import json
-import multiprocessing
-import os
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from ..files import atomic
 from ..plain import to_plain
-from ..progress import Progress
 from ..registry import suggest
-from ..types import Record
-from .flips import flip_map_from_names
-from .manifest import DataSplits, Manifest
-from .motion_render import Clip, write_clip
+from .manifest import DataSplits
+from .motion_files import make_videos
+from .motion_paths import Clip
 
-Split = Literal["train", "val", "test"]
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
+SPLITS = ("train", "val", "test")
 
 PAIRS: tuple[tuple[str, str], ...] = (
     ("left", "right"),
@@ -123,16 +113,16 @@ class MotionSpec:
         if self.seed < 0:
             raise ValueError(f"motion seed={self.seed} must be 0 or more")
 
-    def count(self, split: Split) -> int:
+    def count(self, split: str) -> int:
         """Clips per class."""
         return {"train": self.train, "val": self.val, "test": self.test}[split]
 
-    def speed(self, split: Split) -> tuple[float, float]:
+    def speed(self, split: str) -> tuple[float, float]:
         """Slowest and fastest motion, in rounds per clip."""
         own = {"train": None, "val": self.val_speed, "test": self.test_speed}[split]
         return own or self.train_speed
 
-    def clip(self, split: Split, label: str, index: int) -> Clip:
+    def clip(self, split: str, label: str, index: int) -> Clip:
         """Everything about one clip, from the seed, the split, the class and the index alone."""
         share = self.background if split == "train" else 0.0
         return Clip(
@@ -164,83 +154,14 @@ def make_motion(
     Raises:
         ValueError: the folder holds videos of another specification.
     """
-    out = Path(out)
-    _claim(spec, out)
-    splits = {split: _manifest(spec, out, split) for split in SPLITS if spec.count(split)}
-    jobs = list(_missing(spec, out))
-    with (
-        Progress("motion videos", len(jobs), shown=shown and bool(jobs)) as progress,
-        closing(_run(jobs, os.cpu_count() or 1 if workers is None else workers)) as written,
-    ):
-        for _ in written:
-            progress.advance()
-    for split, manifest in splits.items():
-        manifest.save(out / f"{split}.jsonl")
-    return DataSplits(splits["train"], splits["val"], splits.get("test"))
-
-
-def _claim(spec: MotionSpec, out: Path) -> None:
-    """Stores the specification in the folder, or finds the same one there."""
-    wanted = to_plain(spec)
-    file = out / SPEC_FILE
-    if file.exists():
-        found = json.loads(file.read_text(encoding="utf-8"))
-        if found != wanted:
-            raise ValueError(
-                f"{out} holds motion videos of another specification ({_difference(found, wanted)})"
-                "; choose another folder, or delete this one"
-            )
-    elif out.exists() and any((out / split).exists() for split in SPLITS):
-        raise ValueError(
-            f"{out} holds videos, but no {SPEC_FILE}: they are not this program's; choose another "
-            "folder"
-        )
-    with atomic(file) as temporary:
-        temporary.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
-
-
-def _difference(found: object, wanted: object) -> str:
-    if not isinstance(found, Mapping) or not isinstance(wanted, Mapping):
-        return f"{SPEC_FILE} cannot be read"
-    keys = [key for key in wanted if found.get(key) != wanted[key]]
-    return ", ".join(f"{key}: there {found.get(key)}, asked {wanted[key]}" for key in keys)
-
-
-def _manifest(spec: MotionSpec, out: Path, split: Split) -> Manifest:
-    labels = tuple(sorted(spec.classes))
-    records = tuple(
-        Record(f"{label}/{name}", out / split / label / name, labels.index(label))
-        for label in labels
-        for name in (f"{index:05d}.mp4" for index in range(spec.count(split)))
+    splits = make_videos(
+        Path(out),
+        file=SPEC_FILE,
+        content=to_plain(spec),
+        classes=spec.classes,
+        counts={split: spec.count(split) for split in SPLITS},
+        draw=spec.clip,
+        workers=workers,
+        shown=shown,
     )
-    return Manifest(f"{out.name}/{split}", labels, records, flip_map_from_names(labels))
-
-
-def _missing(spec: MotionSpec, out: Path) -> Iterator[tuple[Clip, Path]]:
-    for split in SPLITS:
-        for label in spec.classes:
-            folder = out / split / label
-            for index in range(spec.count(split)):
-                path = folder / f"{index:05d}.mp4"
-                if not path.exists():
-                    yield spec.clip(split, label, index), path
-
-
-def _run(jobs: Sequence[tuple[Clip, Path]], workers: int) -> Generator[Path, None, None]:
-    """Writes the clips; yields each file's path when it is there."""
-    if workers == 0 or len(jobs) < 2:
-        yield from (_write(job) for job in jobs)
-        return
-    with ProcessPoolExecutor(workers, multiprocessing.get_context()) as pool:
-        try:
-            yield from pool.map(_write, jobs, chunksize=8)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def _write(job: tuple[Clip, Path]) -> Path:
-    clip, path = job
-    with atomic(path) as temporary:
-        write_clip(clip, temporary)
-    return path
+    return DataSplits(splits["train"], splits["val"], splits.get("test"))

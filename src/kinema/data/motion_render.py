@@ -1,143 +1,41 @@
-"""One motion video: its path on the torus, its pictures, its file."""
+"""One motion video: its pictures and its file."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from .motion_paths import Clip, Floats, course
 
 SMALLEST, LARGEST = 0.5, 1.0  # diameter of the sprite over the side of the picture
 TEXTURE = 128  # side of the sprite's own picture; fine enough to be read without interpolation
-SWING = 0.3  # how far the events of the orderings go, in rounds
 EDGE = 12.0  # steepness of the sprite's edge
 NOISE = 3.0  # grey levels
-TINT, GRAIN = 20.0, 10.0  # of the ground, grey levels
+TINT = 20.0  # of the ground, grey levels
 DARK, BRIGHT = (0, 90), (170, 255)  # of the sprite's colours, grey levels
 CODEC = {"crf": "20", "preset": "veryfast", "g": "1", "threads": "1"}
-
-X, Y, ANGLE, SIZE = range(4)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Clip:
-    """What one clip is made from.
-
-    Attributes:
-        label: its class.
-        key: seed, split, class, index: the source of everything random in it.
-        size: side in pixels.
-        frames: how many.
-        fps: frames per second.
-        speed: slowest and fastest, in rounds per clip.
-        own_ground: chance that the ground is that of the class.
-        ground: which ground belongs to the class.
-        grounds: how many grounds there are.
-    """
-
-    label: str
-    key: tuple[int, int, int, int]
-    size: int
-    frames: int
-    fps: int
-    speed: tuple[float, float]
-    own_ground: float
-    ground: int
-    grounds: int
-
-
-def states(clip: Clip) -> Floats:
-    """The sprite's way: (frames, 4) of x, y, angle and size, each in [0, 1) and wrapping.
-
-    x runs to the right, y down, the angle clockwise, the size from small to large. With the same
-    key the two classes of a reversal pair give the same rows in opposite order.
-    """
-    rng = np.random.default_rng((*clip.key, 0))
-    start, speed, turn = rng.random(4), rng.uniform(*clip.speed), rng.random()
-    return np.asarray((start + _way(clip, speed, turn)) % 1.0)
-
-
-def _way(clip: Clip, speed: float, turn: float) -> Floats:
-    """Displacements (frames, 4) of a class; `turn` in [0, 1) is the direction of an oscillation."""
-    n = clip.frames
-    line = np.arange(n) / n * speed
-    match clip.label:
-        case "right":
-            return _along(n, {X: line})
-        case "left":
-            return _along(n, {X: line})[::-1]
-        case "down":
-            return _along(n, {Y: line})
-        case "up":
-            return _along(n, {Y: line})[::-1]
-        case "clockwise":
-            return _along(n, {ANGLE: line})
-        case "counterclockwise":
-            return _along(n, {ANGLE: line})[::-1]
-        case "grow":
-            return _along(n, {SIZE: line})
-        case "shrink":
-            return _along(n, {SIZE: line})[::-1]
-        case "shake_then_nod":
-            return _then(n, X, Y, speed)
-        case "nod_then_shake":
-            return _then(n, X, Y, speed)[::-1]
-        case "twist_then_swell":
-            return _then(n, ANGLE, SIZE, speed)
-        case "swell_then_twist":
-            return _then(n, ANGLE, SIZE, speed)[::-1]
-        case "oscillate_slow":
-            return _swing(n, 1, turn)
-        case "oscillate_fast":
-            return _swing(n, 3, turn)
-    raise ValueError(f"motion class {clip.label!r} is not known")
-
-
-def _along(n: int, moves: dict[int, Floats]) -> Floats:
-    way = np.zeros((n, 4))
-    for coordinate, values in moves.items():
-        way[:, coordinate] = values
-    return way
-
-
-def _then(n: int, first: int, second: int, speed: float) -> Floats:
-    """There and back along one coordinate, then along the other; each event is its own reversal."""
-    half = n // 2
-    event = SWING * min(speed, 1.0) * np.sin(np.pi * np.arange(half) / (half - 1)) ** 2
-    way = np.zeros((n, 4))
-    way[:half, first] = event
-    way[n - half :, second] = event
-    return way
-
-
-def _swing(n: int, periods: int, turn: float) -> Floats:
-    """To and fro along a line in the picture.
-
-    Phases are steps of 1/n of a round, so one and three periods visit the same states in another
-    order, as long as n is no multiple of three.
-    """
-    phase = 2 * np.pi * periods * np.arange(n) / n
-    reach = 0.2 * np.sin(phase)
-    return _along(n, {X: reach * np.cos(2 * np.pi * turn), Y: reach * np.sin(2 * np.pi * turn)})
 
 
 def render(clip: Clip) -> NDArray[np.uint8]:
     """The pictures: (frames, size, size, 3) uint8 RGB."""
     rng = np.random.default_rng((*clip.key, 1))
     which = clip.ground if rng.random() < clip.own_ground else int(rng.integers(clip.grounds))
-    ground = _ground(clip.size, which, clip.grounds, rng)  # (H, W, 3)
+    ground = _ground(clip, which, rng)  # (H, W, 3)
     colours, mask = _sprite(rng)  # (S, S, 3), (S, S)
     texture = np.concatenate([colours * mask[..., None], mask[..., None]], axis=-1)
     noise = NOISE * rng.standard_normal((clip.frames, clip.size, clip.size, 1), dtype=np.float32)
-    pictures = ground + noise  # (T, H, W, 3)
-    for picture, state in zip(pictures, states(clip), strict=True):
+    states, drift = course(clip)
+    pictures = np.empty((clip.frames, clip.size, clip.size, 3), dtype=np.float32)
+    shifts = np.rint(drift * clip.size).astype(int)  # (T, 2): x, y
+    for picture, grains, state, (right, down) in zip(pictures, noise, states, shifts, strict=True):
+        behind = np.roll(ground, (down, right), axis=(0, 1))
         layer = _place(texture, state, clip.size)  # (H, W, 4): colour times cover, cover
-        picture -= ground * layer[..., 3:]
+        np.add(behind, grains, out=picture)
+        picture -= behind * layer[..., 3:]
         picture += layer[..., :3]
     return pictures.clip(0, 255, out=pictures).round().astype(np.uint8)
 
@@ -190,8 +88,9 @@ def _sprite(rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.f
     return colours.clip(0, 255).astype(np.float32), mask.astype(np.float32)
 
 
-def _ground(size: int, which: int, grounds: int, rng: np.random.Generator) -> NDArray[np.float32]:
+def _ground(clip: Clip, which: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """A wrapping texture (H, W, 3); `which` of the grounds sets its hue and its grain."""
+    size, grounds = clip.size, clip.grounds
     hue = which / grounds + rng.normal(0, 0.15 / grounds)
     colour = 110 + TINT * np.cos(2 * np.pi * (hue + np.arange(3) / 3)) + rng.uniform(-8, 8)
     axis = np.arange(size) / size
@@ -203,7 +102,7 @@ def _ground(size: int, which: int, grounds: int, rng: np.random.Generator) -> ND
         fx, fy = round(length * np.cos(lean)), round(length * np.sin(lean))
         pattern += np.cos(2 * np.pi * (fx * x + fy * y + rng.random())) / 2
     tint = rng.uniform(0.6, 1.0, 3)
-    return (colour + GRAIN * pattern[..., None] * tint).clip(0, 255).astype(np.float32)
+    return (colour + clip.grain * pattern[..., None] * tint).clip(0, 255).astype(np.float32)
 
 
 def _waves(
