@@ -71,7 +71,6 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["train", "x", "--modle", "y"], ["'--modle'", "a.b=c"]),
         (["train", "x", "--model", "y", "lr"], ["'lr'", "a.b=c"]),
         (["eval", "m", "d", "a=1"], ["'a=1'"]),
-        (["eval", "m", "d", "--split", "tset"], ["--split", "tset"]),
         (["models", "nothing*"], ["no model matches 'nothing*'"]),
         (["recipes", "nothing*"], ["no recipe matches 'nothing*'"]),
         (["train", ".", "--recipe", "clps"], ["'clps'", "did you mean clips"]),
@@ -81,6 +80,10 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["predict", "m", "v.mp4", "--top", "0"], ["--top 0", "at least 1"]),
         (["data", "make", "o", "--classes", "left,rihgt"], ["'rihgt'", "did you mean right"]),
         (["data", "make", "o", "--size", "63"], ["size=63", "even"]),
+        (["data", "make", "o", "--size", "tiny"], ["--size tiny", "go with --benchmark"]),
+        (["data", "make", "o", "--benchmark", "ordr"], ["'ordr'", "did you mean order"]),
+        (["data", "make", "o", "--benchmark", "order", "--size", "96"], ["'96'", "tiny, small"]),
+        (["data", "make", "o", "--benchmark", "order", "--seed", "1"], ["decides seed"]),
     ],
 )
 def test_wrong_words_are_one_line_and_status_2(

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from ..models import VideoModel
     from ..types import JSON
 
-SPLITS = ("train", "val", "test")
-
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
@@ -32,8 +30,9 @@ def arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--split",
-        choices=SPLITS,
-        help="which videos (test, or val where there is no test; all where DATA has no splits)",
+        metavar="NAME",
+        help="which videos: train, val, test or another split of DATA (test, or val where there is "
+        "no test; all where DATA has no splits)",
     )
     parser.add_argument(
         "--out", type=Path, metavar="FOLDER", help="also write scores.parquet and report.html here"
@@ -211,5 +210,6 @@ VERB = Verb(
         "kinema eval model.safetensors list.csv --protocol 10x3 --out runs/first/10x3",
         "kinema eval model.safetensors ucf101:/videos/ucf101 --split val --json",
         "kinema eval runs/first/model.safetensors clips/ --temporal --out runs/first/temporal",
+        "kinema eval model.safetensors data/tempo --split faster",
     ),
 )

@@ -69,7 +69,7 @@ class Checkup:
     """The outcome for a data set.
 
     Attributes:
-        parts: the manifests as they were, by split.
+        parts: the manifests as they were, by split; train, val and test come first.
         entries: every record.
         findings: in the order of `KINDS`.
         clean: the manifests without what was dropped.
@@ -86,9 +86,8 @@ class Checkup:
     def dropped(self) -> list[Finding]:
         """One finding per dropped clip, the first that it was dropped for."""
         first = {(f.entry.split, f.entry.record.id): f for f in self.findings[::-1] if f.dropped}
-        return sorted(
-            first.values(), key=lambda f: (SPLITS.index(f.entry.split), f.entry.record.id)
-        )
+        order = list(self.parts)
+        return sorted(first.values(), key=lambda f: (order.index(f.entry.split), f.entry.record.id))
 
     def of(self, kind: Kind) -> list[Finding]:
         """The findings of one kind."""
@@ -125,10 +124,9 @@ def check_data(
     unknown = [kind for kind in drop if kind not in KINDS]
     if unknown:
         raise ValueError(f"drop {unknown[0]!r} must be one of {', '.join(KINDS)}")
-    out, parts = Path(out), read_parts(source)
-    records = [
-        (split, record) for split in SPLITS if split in parts for record in _of(parts, split)
-    ]
+    out, found = Path(out), read_parts(source)
+    parts = {split: found[split] for split in (*SPLITS, *found) if split in found}
+    records = [(split, record) for split, part in parts.items() for record in part.records]
     facts = examine_all([r for _, r in records], out / CACHE, workers=workers, shown=shown)
     entries = tuple(
         Entry(split=split, record=record, label=_label(parts[split], record), facts=found)
@@ -154,10 +152,6 @@ def frames_spanned(spec: InputSpec) -> int:
     """Frames a video must have for a training clip without repeated ones."""
     apart = spec.stride if spec.sampling == "dense" else 1
     return (spec.frames - 1) * apart + frames_per_step(spec)
-
-
-def _of(parts: Mapping[str, Manifest], split: str) -> tuple[Record, ...]:
-    return parts[split].records
 
 
 def _label(manifest: Manifest, record: Record) -> str:
@@ -217,6 +211,7 @@ def _copies(entries: Sequence[Entry], told: Sequence[str | None]) -> Iterator[Fi
 
 def _leaks(entries: Sequence[Entry], told: Sequence[str | None]) -> Iterator[Finding]:
     """Clips whose source also has clips in a later split."""
+    splits = list(dict.fromkeys(entry.split for entry in entries))
     spread_over: dict[str, Counter[str]] = defaultdict(Counter)
     for entry, source in zip(entries, told, strict=True):
         if source is not None:
@@ -224,7 +219,7 @@ def _leaks(entries: Sequence[Entry], told: Sequence[str | None]) -> Iterator[Fin
     for entry, source in zip(entries, told, strict=True):
         if source is None:
             continue
-        later = SPLITS[SPLITS.index(entry.split) + 1 :]
+        later = splits[splits.index(entry.split) + 1 :]
         others = [f"{n} in {split}" for split in later if (n := spread_over[source][split])]
         if others:
             reason = f"{_spoken(source)} also has {' and '.join(others)}"
@@ -245,11 +240,10 @@ def _without(parts: Mapping[str, Manifest], findings: Sequence[Finding]) -> dict
 
 
 def _write(checkup: Checkup, out: Path) -> None:
-    for split in SPLITS:
-        if split in checkup.clean:
-            checkup.clean[split].save(out / f"{split}.jsonl")
-        else:  # of an earlier pass over other data
-            (out / f"{split}.jsonl").unlink(missing_ok=True)
+    for split in SPLITS:  # of an earlier pass over other data
+        (out / f"{split}.jsonl").unlink(missing_ok=True)
+    for split, manifest in checkup.clean.items():
+        manifest.save(out / f"{split}.jsonl")
     with (
         atomic(out / "dropped.csv") as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,

@@ -169,11 +169,12 @@ def held_out(data: DataSplits | str | Path, split: str | None = None) -> tuple[s
 
     Args:
         data: splits, or what `load_data` takes.
-        split: train, val or test; `val` of data that have none is what training takes for it. None:
-            `test`, or `val` where there is no test; a source that names neither counts whole.
+        split: train, val, test, or another the source names; `val` of data that have none is what
+            training takes for it. None: `test`, or `val` where there is no test; a source that
+            names neither counts whole.
 
     Returns:
-        (`train`, `val`, `test`, or `all` for a whole source; its videos, unchecked).
+        (the split's name, or `all` for a whole source; its videos, unchecked).
 
     Raises:
         ValueError: for a split that is not there.
@@ -183,10 +184,13 @@ def held_out(data: DataSplits | str | Path, split: str | None = None) -> tuple[s
         split = next((name for name in ("test", "val") if name in parts), None)
         return (split, parts[split]) if split else ("all", parts["train"])
     divided = "train" in parts and "val" not in parts
-    if divided and split != "test" and not isinstance(data, DataSplits):
+    if divided and split in ("train", "val") and not isinstance(data, DataSplits):
         parts = _parts(load_data(data))
     if split not in parts:
-        raise ValueError(f"{data} has no split {split!r}; it has {', '.join(parts)}")
+        whose = "the data" if isinstance(data, DataSplits) else str(data)
+        raise ValueError(
+            f"{whose} has no split {split!r}{suggest(split, parts)}; it has {', '.join(parts)}"
+        )
     return split, parts[split]
 
 

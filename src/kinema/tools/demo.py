@@ -18,6 +18,7 @@ from ..data import DataSplits, load_data
 from ..data.motion import MotionSpec, make_motion, order_blind_ceiling
 from ..engine.config import Augment, Optim, Phase, Recipe
 from ..engine.evaluate import held_out
+from ..engine.recipes.motion import motion_tiny
 from ..engine.report import write_report
 from ..engine.runtime import cores
 from ..engine.train import train
@@ -113,16 +114,12 @@ def demo(out: Path, data: Path | None = None, *, say: Callable[[str], None]) -> 
 
 def motion_recipe(spec: MotionSpec) -> Recipe:
     """Small enough for two cores, long enough for TSM to see what moves where."""
-    return Recipe(
-        model=MODELS[-1],
-        model_args={"width": 16, "dropout": 0.0},
-        dataset="motion",
+    return replace(
+        motion_tiny(),
+        name="",
         input=InputSpec(frames=8, resize=spec.size, crop=spec.size),
         phases=(Phase(frames=8, epochs=8, batch=32, lr=0.05, warmup=0.5),),
-        optim=Optim(nesterov=True, weight_decay=1e-4, clip=20.0),
-        augment=Augment(crop="center", flip=False),
         eval_every=2,
-        workers=1,
     )
 
 

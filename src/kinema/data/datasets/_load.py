@@ -13,6 +13,7 @@ from .folder import read_folder
 from .lists import LIST_ENDING, read_list
 from .table import TABLE_ENDINGS, read_table
 
+SPLITS = ("train", "val", "test")
 VAL_SHARE = 0.2
 
 
@@ -30,7 +31,8 @@ def load_data(
 
             - a folder with `train`, `val`, `test` folders of class folders, or of class folders;
             - a folder with manifests `train.jsonl` and, if they are there, `val.jsonl`,
-              `test.jsonl`, as `kinema data check` writes them;
+              `test.jsonl`, as `kinema data check` writes them; others, such as `faster.jsonl`, are
+              further splits to test on;
             - a table (`.csv`, `.tsv`, `.jsonl`) with the columns path and label, see `read_table`;
             - a list file (`.txt`) with lines `path label` or the like, see `read_list`;
             - a manifest file written by `Manifest.save`;
@@ -93,11 +95,12 @@ def _complete(parts: dict[str, Manifest], val_share: float, seed: int) -> DataSp
 
 
 def _manifests(folder: Path) -> dict[str, Manifest]:
-    """The manifests of a folder that has one for training."""
-    paths = {split: folder / f"{split}.jsonl" for split in ("train", "val", "test")}
-    if not is_manifest_file(paths["train"]):
+    """The manifests of a folder that has one for training; further ones follow by name."""
+    if not is_manifest_file(folder / "train.jsonl"):
         return {}
-    return {split: Manifest.load(p) for split, p in paths.items() if is_manifest_file(p)}
+    found = {path.stem: path for path in sorted(folder.glob("*.jsonl")) if is_manifest_file(path)}
+    order = {name: found.pop(name) for name in SPLITS if name in found} | found
+    return {name: Manifest.load(path) for name, path in order.items()}
 
 
 def _registered(source: str | Path, root: Path | str | None) -> tuple[str | None, Path]:
