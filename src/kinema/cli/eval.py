@@ -6,6 +6,7 @@ import json
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,9 @@ def arguments(parser: ArgumentParser) -> None:
         "--protocol",
         metavar="VIEWSxCROPS",
         help="views of a video that are scored, such as 1x1, 10x3, 2x3 (the model's own)",
+    )
+    parser.add_argument(
+        "--frames", type=int, metavar="N", help="length of a clip (the model's own, as trained)"
     )
     parser.add_argument(
         "--split",
@@ -59,6 +63,8 @@ def run(args: Namespace) -> int:
 
     runtime = open_runtime(args.device)
     model = checkpoint.load(args.model, runtime.device)
+    if args.frames is not None:
+        model.spec = replace(model.spec, input=replace(model.spec.input, frames=args.frames))
     split, manifest = held_out(args.data, args.split)
     options = {"protocol": args.protocol, "batch": args.batch, "workers": args.workers}
     if args.temporal:
@@ -100,7 +106,8 @@ def tell(
         return
     count = result.metrics.clips
     videos = f"all {count} videos" if split == "all" else f"{count} videos of {split}"
-    print(f"{model.spec.name} on {videos}, protocol {result.protocol.name}\n")
+    frames = model.spec.input.frames
+    print(f"{model.spec.name} on {videos}, protocol {result.protocol.name}, {frames} frames\n")
     if use:
         print_orders(use, chance=1 / len(model.spec.labels))
     else:
@@ -182,6 +189,7 @@ def write_card(
         "data": {"name": manifest.name, "split": split, "fingerprint": manifest.fingerprint()},
         "decoder": decoder_version(),
         "protocol": result.protocol.name,
+        "frames": model.spec.input.frames,
         "versions": versions(),
         "machine": machine(),
         "metrics": to_plain(result.metrics),

@@ -26,6 +26,7 @@ __all__ = [
     "Definition",
     "Size",
     "benchmark",
+    "describe",
     "make_benchmark",
     "read_benchmark",
 ]
@@ -58,7 +59,7 @@ class Size:
 
 
 SIZES: Mapping[str, Size] = {
-    "tiny": Size(pixels=64, train=150, val=25, test=64, recipe="motion_tiny"),
+    "tiny": Size(pixels=48, train=150, val=25, test=64, recipe="motion_tiny"),
     "small": Size(pixels=80, train=400, val=50, test=125, recipe="motion_small"),
     "full": Size(pixels=112, train=1000, val=100, test=250, recipe="motion_full"),
 }
