@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from kinema import create_model, save
+from kinema.data import motion_benchmark
 from kinema.data.datasets import datasets as registry
 from kinema.data.motion import MotionSpec
 from kinema.data.motion_render import write_clip
@@ -94,3 +95,24 @@ def test_the_data_set_of_the_guide_is_complete(repository: Path, tmp_path: Path)
         del registry._entries["diving"]
     assert [record.label for record in manifest.records] == [1, 0]
     assert manifest.records[0].path == tmp_path / "videos" / "a b.mp4"
+
+
+def test_the_page_of_the_motion_benchmark_is_true(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    page = repository / "docs" / "motion-benchmark.md"
+    rows = [line.split("|") for line in page.read_text().splitlines() if line.startswith("| `")]
+    told = {row[1].strip(): row for row in rows}
+    for definition in motion_benchmark.BENCHMARKS.values():
+        tests = told[f"`{definition.name}` {definition.version}"][5]
+        assert [name for name in definition.conditions if f"`{name}`" not in tests] == []
+    for name, size in motion_benchmark.SIZES.items():
+        row = [cell.strip() for cell in told[f"`{name}`"]]
+        clips = f"{size.train}, {size.val}, {size.test}"
+        assert row[2:5] == [str(size.pixels), clips, f"`{size.recipe}`"]
+    mini = motion_benchmark.Size(pixels=32, train=1, val=1, test=1, recipe="motion_tiny")
+    monkeypatch.setattr(motion_benchmark, "SIZES", {"tiny": mini})
+    monkeypatch.chdir(tmp_path)
+    (code,) = blocks(page)
+    exec(code, {})  # our own page
+    assert "4: test, 4 frames, at most 50%" in capsys.readouterr().out

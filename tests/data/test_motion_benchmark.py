@@ -284,8 +284,8 @@ def test_a_stopped_set_goes_on_and_another_is_refused(tmp_path: Path) -> None:
 def test_wrong_names_and_folders_are_errors(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"'tempi' is not known \(did you mean tempo"):
         benchmark("tempi")
-    with pytest.raises(ValueError, match=r"'smal' must be one of tiny, small, full \(did you"):
-        make_benchmark("order", "smal", tmp_path)
+    with pytest.raises(ValueError, match=r"'tinyy' must be one of tiny, small, full \(did you"):
+        make_benchmark("order", "tinyy", tmp_path)
     with pytest.raises(ValueError, match=r"holds no benchmark\.json; kinema data make"):
         read_benchmark(tmp_path)
     (tmp_path / "benchmark.json").write_text('{"format": 9}')
