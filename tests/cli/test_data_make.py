@@ -51,9 +51,9 @@ def test_a_benchmark_is_made_and_tested_on(
     assert "on 8 videos of faster, protocol 1x1, 8 frames" in capsys.readouterr().out
     card = json.loads((tmp_path / "e" / "card.json").read_text())
     assert (card["data"]["split"], card["frames"]) == ("faster", 8)
-    assert main([*words, "--split", "fatser"]) == 2
+    assert main([*words, "--split", "faster2"]) == 2
     told = capsys.readouterr().err
-    assert "has no split 'fatser' (did you mean faster" in told
+    assert "has no split 'faster2' (did you mean faster" in told
     assert "it has train, val, test, faster, slower" in told
     assert main([*words, "--frames", "0"]) == 2
     assert "frames=0" in capsys.readouterr().err

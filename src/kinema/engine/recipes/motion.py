@@ -14,7 +14,7 @@ from ..config import Augment, Optim, Phase, Recipe, register_recipe
 
 @register_recipe()
 def motion_tiny() -> Recipe:
-    """A quarter-width ResNet-18 for 300 steps: about a minute and a half on one CPU core."""
+    """A quarter-width ResNet-18 for 300 steps: about two minutes of one CPU core."""
     return Recipe(
         name="motion_tiny",
         dataset="motion",
