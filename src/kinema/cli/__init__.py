@@ -22,6 +22,7 @@ from . import (
     models,
     predict,
     recipes,
+    study,
     train,
 )
 from .verb import Verb
@@ -35,6 +36,7 @@ VERBS: tuple[Verb, ...] = (
     recipes.VERB,
     train.VERB,
     eval.VERB,
+    study.VERB,
     predict.VERB,
     convert.VERB,
     doctor.VERB,
@@ -60,7 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: words after `kinema`; None: those of this process.
 
     Returns:
-        0: done; 2: an error, told in one line on standard error; 130: stopped by Ctrl-C.
+        0: done; 1: done, but for runs that failed; 2: an error, told in one line on standard error;
+        130: stopped by Ctrl-C.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:

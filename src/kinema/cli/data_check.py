@@ -82,11 +82,10 @@ def _recipe(args: Namespace) -> Recipe:
     from dataclasses import replace
 
     from ..engine import recipes as _  # noqa: F401  registers them
-    from ..engine.config import load_recipe, recipes
+    from ..engine.config import find_recipe
     from ..models.base import models
 
-    name = args.recipe or DEFAULT_RECIPE
-    recipe = load_recipe(name) if Path(name).suffix in (".yaml", ".yml") else recipes[name]()
+    recipe = find_recipe(args.recipe or DEFAULT_RECIPE)
     if not args.model:
         return recipe
     models[args.model]  # noqa: B018  an unknown name is told before the long pass

@@ -68,16 +68,13 @@ def chosen_recipe(args: Namespace) -> Recipe:
     from dataclasses import replace
 
     from ..engine import recipes as _  # noqa: F401  registers them
-    from ..engine.config import load_recipe, override, recipes
+    from ..engine.config import find_recipe, override
 
-    if args.recipe and Path(args.recipe).suffix in (".yaml", ".yml"):
-        recipe = load_recipe(args.recipe)
-    elif args.recipe or args.model:
-        recipe = recipes[args.recipe or DEFAULT_RECIPE]()
-    else:
+    if not args.recipe and not args.model:
         raise ValueError(
             "--model or --recipe is needed; kinema models and kinema recipes list their names"
         )
+    recipe = find_recipe(args.recipe or DEFAULT_RECIPE)
     if args.model:
         recipe = replace(recipe, model=args.model)
     if not args.recipe:

@@ -18,8 +18,8 @@ from ..registry import Registry
 from ..types import JSON, EvalProtocol, InputSpec
 
 __all__ = [
-    "Augment", "EvalProtocol", "Optim", "ParamRole", "ParamRule", "Phase", "Recipe", "list_recipes",
-    "load_recipe", "override", "recipes", "register_recipe", "save_recipe",
+    "Augment", "EvalProtocol", "Optim", "ParamRole", "ParamRule", "Phase", "Recipe", "find_recipe",
+    "list_recipes", "load_recipe", "override", "recipes", "register_recipe", "save_recipe",
 ]  # fmt: skip
 
 ParamRole: TypeAlias = Literal[
@@ -255,6 +255,16 @@ register_recipe = recipes.register
 def list_recipes(pattern: str = "*") -> list[str]:
     """Names of all recipes that match a shell pattern, sorted."""
     return recipes.names(pattern)
+
+
+def find_recipe(name: str) -> Recipe:
+    """The recipe of that name, or of the YAML file of that name.
+
+    Raises:
+        KeyError: for an unknown name, with the closest ones.
+        ValueError: for a file that holds no recipe.
+    """
+    return load_recipe(name) if Path(name).suffix in (".yaml", ".yml") else recipes[name]()
 
 
 def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:

@@ -1,0 +1,294 @@
+"""A study on a minimal generated set, killed, gone on with, one run failing; and its parts."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as parquet
+import pytest
+import yaml
+
+from kinema.cli import main
+from kinema.data.motion import MotionSpec, make_motion
+from kinema.engine.config import Phase, Recipe, load_recipe
+from kinema.plain import to_plain
+from kinema.tools.study import load_study, make_plan
+from kinema.tools.study.file import Budget, Study, save_study
+from kinema.tools.study.plan import recipe_hash
+from kinema.tools.study.runner import open_slots
+from kinema.tools.study.summary import interval, read_answers
+
+RECIPE = {
+    "model": "tsm_resnet18",
+    "model_args": {"width": 8, "dropout": 0.0},
+    "input": {"frames": 4, "resize": 32, "crop": 32},
+    "phases": [{"frames": 4, "steps": 40, "batch": 6, "lr": 0.02}],
+    "augment": {"crop": "center", "flip": False},
+    "precision": "fp32",
+}
+SPEC = MotionSpec(classes=("left", "right", "grow"), train=4, val=2, test=2, size=32, frames=8)
+BROKEN = "phases.0.lr=1e30"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with videos, a recipe and a study of three models; one cannot be trained."""
+    folder = tmp_path_factory.mktemp("study")
+    make_motion(SPEC, folder / "clips", workers=0, shown=False)
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
+    study = {
+        "name": "mini",
+        "data": [str(folder / "clips")],
+        "recipe": str(folder / "recipe.yaml"),
+        "set": ["optim.clip=0"],
+        "budget": {"steps": 40},
+        "models": {
+            "TSN": {"model": "tsn_resnet18"},
+            "TSM, shift 1/4": {"model": "tsm_resnet18", "set": ["model_args.shift_div=4"]},
+            "broken": {"model": "tsn_resnet18", "set": [BROKEN]},
+        },
+        "seeds": [3],
+        "tests": {"normal": {}, "one frame of val": {"split": "val", "frames": 1}},
+    }
+    (folder / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    return folder
+
+
+def written(path: Path) -> Study:
+    """The study of a folder, with its data known."""
+    return load_study(path / "study.yaml")
+
+
+@pytest.fixture(scope="module")
+def finished(place: Path) -> tuple[Path, int, float]:
+    """(the study's folder, exit status, when the first run's card was written).
+
+    One job at a time; killed without a warning in the second run, then called again.
+    """
+    out = place / "out"
+    words = ["study", str(place / "study.yaml"), "--out", str(out), "--jobs", "1"]
+    words += ["--device", "cpu"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    first = subprocess.Popen(
+        [sys.executable, "-m", "kinema", *words], env=environment, stderr=subprocess.DEVNULL
+    )
+    runs = out / "runs" / "clips"
+    begun = runs / "TSM-shift-1-4" / "seed3" / "log.jsonl"
+    deadline = time.monotonic() + 240
+    while not (begun.exists() and '"step"' in begun.read_text()):
+        assert first.poll() is None, "the study ended before it could be killed"
+        assert time.monotonic() < deadline, "the second run has not begun"
+        time.sleep(0.02)
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    card = (runs / "TSN" / "seed3" / "card.json").stat().st_mtime
+    return out, main(words), card
+
+
+def table(out: Path) -> list[dict[str, str]]:
+    with (out / "results.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_killed_study_goes_on_and_repeats_nothing(finished: tuple[Path, int, float]) -> None:
+    out, status, card = finished
+    assert status == 1  # one run failed
+    runs = out / "runs" / "clips"
+    assert (runs / "TSN" / "seed3" / "card.json").stat().st_mtime == card
+    events = [json.loads(line) for line in (runs / "TSM-shift-1-4/seed3/log.jsonl").open()]
+    said = [event["text"] for event in events if event["event"] == "say"]
+    assert any(text.startswith("resumed after ") for text in said)
+    assert sum(event["event"] == "end" for event in events) == 1
+    assert not list(out.rglob("*.part"))
+
+
+def test_one_row_per_run_and_test_says_how_to_repeat_it(
+    finished: tuple[Path, int, float],
+) -> None:
+    out, _, _ = finished
+    rows = table(out)
+    names = [(row["model"], row["test"]) for row in rows]
+    tests = ("normal", "one frame of val")
+    assert names == [(model, test) for model in ("TSN", "TSM, shift 1/4") for test in tests]
+    plain, one_frame, shifted, _ = rows
+    assert (plain["seed"], plain["steps"], plain["budget"]) == ("3", "40", "40 steps")
+    assert (plain["split"], plain["frames"], plain["clips"]) == ("test", "4", "6")
+    assert (one_frame["split"], one_frame["frames"]) == ("val", "1")
+    assert float(plain["chance"]) == pytest.approx(1 / 3)
+    assert float(plain["gmacs"]) == pytest.approx(4 * float(one_frame["gmacs"]), rel=0.01)
+    assert float(plain["train_gmacs"]) == pytest.approx(3 * 40 * 6 * float(plain["gmacs"]))
+    assert shifted["overrides"] == "optim.clip=0 model_args.shift_div=4"
+    assert plain["recipe_hash"] != shifted["recipe_hash"]
+    for row in rows:
+        assert row["threads"] == "1"
+        assert float(row["train_clips_per_s"]) > 0
+        assert float(row["test_clips_per_s"]) > 0
+        assert row["command"].startswith("kinema train ")
+        recipe = load_recipe(out / row["folder"] / "recipe.yaml")
+        assert recipe_hash(recipe) == row["recipe_hash"]
+        card = json.loads((out / row["folder"] / "card.json").read_text())
+        if row["test"] == "normal":
+            assert float(row["top1"]) == card["metrics"]["top1"]
+    assert float(plain["memory_mib"]) > 50
+    again = parquet.read_table(out / "results.parquet").to_pylist()
+    assert [str(row["top1"]) for row in again] == [row["top1"] for row in rows]
+
+
+def test_a_failing_run_is_told_and_the_others_go_on(
+    finished: tuple[Path, int, float], place: Path
+) -> None:
+    out, _, _ = finished
+    error = (out / "runs" / "clips" / "broken" / "seed3" / "error.txt").read_text()
+    assert "lower the rate" in error
+    assert error.rstrip().endswith("the process ended with status 1")
+    page = (out / "page.html").read_text()
+    assert "clips | broken | seed 3" in page
+    assert "lower the rate" in page
+    meta = json.loads((out / "meta.json").read_text())
+    assert meta["missing"] == ["clips | broken | seed 3"]
+    by_model = {line["model"]: line for line in meta["summary"] if line["test"] == "normal"}
+    assert set(by_model) == {"TSN", "TSM, shift 1/4"}
+    tsn, tsm = by_model["TSN"], by_model["TSM, shift 1/4"]
+    assert tsn["difference"] is None
+    assert tsm["difference"] == pytest.approx(tsm["top1"] - tsn["top1"])
+    low, high = tsm["difference_interval"]
+    assert low <= tsm["difference"] <= high
+
+
+def test_other_settings_or_data_are_refused(finished: tuple[Path, int, float], place: Path) -> None:
+    out, _, _ = finished
+    study = written(place)
+    make_plan(study, out)  # the same is welcome
+    make_plan(replace(study, seeds=(3, 4)), out)  # and so is more
+    with pytest.raises(ValueError, match=r"recipe\.phases\.0\.steps was 40, is 20; choose another"):
+        make_plan(replace(study, budget=Budget(steps=20)), out)
+    with pytest.raises(
+        ValueError, match="of other settings, data or tests: fingerprint.test normal"
+    ):
+        make_plan(replace(study, tests={}), out)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"modles": {}}, r"modles is not known \(did you mean models\?\)"),
+        ({"models": {"a": {"model": "tsn_resnet81"}}}, r"models\.a: .*did you mean tsn_resnet18"),
+        ({"models": {"a": {"model": "tsn_resnet18", "sets": []}}}, r"models\.a\.sets is not known"),
+        (
+            {"models": {"a": {"model": "tsn_resnet18", "set": ["model_args.shift_div=4"]}}},
+            r"models\.a: tsn_resnet18 has no option 'shift_div'",
+        ),
+        ({"set": ["optim.momentun=1"]}, r"optim\.momentun is not known"),
+        ({"set": ["phases.0.steps=9"]}, r"set: 'phases\.0\.steps=9' contradicts the budget"),
+        ({"set": ["seed=9"]}, "'seed=9' is decided by seeds of the study"),
+        ({"set": ["phases.0.batch=600"]}, "batch=600 .* not exceed the 12 training clips"),
+        ({"budget": {"steps": 5, "epochs": 1}}, "exactly one must be above 0"),
+        ({"budget": {"gmacs": 1e-6}}, "must be at least one step"),
+        ({"data": ["nowhere"]}, "data nowhere: there is no folder or file nowhere"),
+        ({"recipe": "clipz"}, r"recipe: .*did you mean clips"),
+        ({"baseline": "TSM"}, r"baseline='TSM' must be one of the models .*did you mean TSN"),
+        ({"tests": {"a": {"split": "holdout"}}}, r"tests\.a: .* has no split 'holdout'"),
+        ({"tests": {"a": {"protocol": "10x4"}}}, "protocol '10x4' must be VIEWSxCROPS"),
+        ({"seeds": [1, 1]}, "must not hold anything twice"),
+        ({"seeds": []}, "seeds must hold at least one entry"),
+        ({"name": "a/b"}, "must be the name of a folder, such as 'a-b'"),
+    ],
+)
+def test_a_wrong_plan_is_refused_before_the_first_run(
+    place: Path, tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    plain = yaml.safe_load((place / "study.yaml").read_text()) | change
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(plain, sort_keys=False))
+    with pytest.raises(ValueError, match=message):
+        make_plan(load_study(tmp_path / "study.yaml"), tmp_path / "out")
+    assert not (tmp_path / "out" / "runs").exists()
+
+
+def test_a_title_that_occurs_twice_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text("models:\n  a: {model: tsn_resnet18}\n  a: {model: tsm_resnet18}\n")
+    with pytest.raises(ValueError, match=r"study\.yaml: line 2: 'a' occurs twice"):
+        load_study(file)
+
+
+def test_a_study_is_read_as_it_was_written(place: Path, tmp_path: Path) -> None:
+    study = written(place)
+    save_study(study, tmp_path / "study.yaml")
+    assert load_study(tmp_path / "study.yaml") == study
+
+
+def test_seeds_take_turns(place: Path, tmp_path: Path) -> None:
+    study = replace(written(place), seeds=(0, 1))
+    jobs = make_plan(study, tmp_path).jobs
+    assert [job.recipe.seed for job in jobs] == [0, 0, 0, 1, 1, 1]
+    assert len({job.model for job in jobs[:3]}) == 3
+    assert len({job.recipe_hash for job in jobs}) == 3
+
+
+def test_budgets(place: Path, tmp_path: Path) -> None:
+    recipe = Recipe(
+        model="tsn_resnet18",
+        phases=(Phase(frames=4, epochs=10, batch=6, warmup=2, schedule=(5, 9)),),
+    )
+    by_steps = Budget(steps=100).fit(recipe, 0).phases[0]
+    assert (by_steps.steps, by_steps.epochs, by_steps.warmup) == (100, 0, 20)
+    assert by_steps.schedule == (50, 90)
+    by_epochs = Budget(epochs=20).fit(recipe, 0).phases[0]
+    assert (by_epochs.epochs, by_epochs.warmup, by_epochs.schedule) == (20, 4, (10, 18))
+    by_work = Budget(gmacs=100).fit(recipe, 10**8).phases[0]  # a step: 3 x 6 x 0.1 GMACs
+    assert by_work.steps == 55
+    two = replace(recipe, phases=recipe.phases * 2)
+    with pytest.raises(ValueError, match="recipe of one phase, and this has 2"):
+        Budget(steps=5).fit(two, 0)
+    models = dict(written(place).models)
+    models.pop("broken")
+    models["wide"] = replace(models["TSN"], set=("model_args.width=16",))
+    study = replace(written(place), models=models, budget=Budget(gmacs=2))
+    steps = {job.model: job.steps for job in make_plan(study, tmp_path).jobs}
+    assert steps["TSN"] == steps["TSM, shift 1/4"] > 2 * steps["wide"] > 0
+    assert all(1.9 < job.train_gmacs <= 2 for job in make_plan(study, tmp_path).jobs)
+
+
+def test_places_for_runs() -> None:
+    two = open_slots("cpu", 2)
+    assert [slot.environment()["OMP_NUM_THREADS"] for slot in two] == ["1", "1"]
+    assert all(slot.environment()["CUDA_VISIBLE_DEVICES"] == "" for slot in two)
+    with pytest.raises(ValueError, match="jobs=0 must be at least 1"):
+        open_slots("cpu", 0)
+
+
+def test_intervals_know_seeds_clips_and_pairs() -> None:
+    rng = np.random.default_rng(0)
+    right = rng.random((1, 400)) < 0.7
+    low, high = interval(right)
+    deviation = np.sqrt(right.mean() * (1 - right.mean()) / 400)
+    assert (low + high) / 2 == pytest.approx(right.mean(), abs=0.01)
+    assert high - low == pytest.approx(2 * 1.96 * deviation, rel=0.1)
+    assert interval(np.repeat(right, 3, axis=0)) == pytest.approx((low, high), abs=0.01)
+    seeds = np.stack([np.arange(400) < n for n in (200, 280, 360)])  # 50, 70 and 90 %
+    wide = interval(seeds)
+    assert wide[0] < 0.55
+    assert wide[1] > 0.85
+    better = right | (rng.random((1, 400)) < 0.1)  # a few clips more, none less
+    apart = interval(better, right)
+    assert apart[0] > 0
+    assert apart[1] - apart[0] < (high - low) / 2  # the same clips: less noise than either
+    assert interval(right, right) == (0, 0)
+
+
+def test_answers_are_in_one_order(finished: tuple[Path, int, float]) -> None:
+    out, _, _ = finished
+    answers = read_answers(out / "runs" / "clips" / "TSN" / "seed3" / "scores.parquet")
+    assert list(answers.ids) == sorted(answers.ids)
+    row = next(row for row in table(out) if row["test"] == "normal")
+    assert float(answers.hits.mean()) == float(row["top1"])
+    assert to_plain(answers.labels) == sorted(answers.labels)
