@@ -1,7 +1,8 @@
 """Writes docs/results.md from the result files in results/; `make results` calls it.
 
-Each folder below results/ is a finished run: its card.json and metrics.csv, as training left them,
-and predictions.jsonl where some videos were classified with it (`kinema predict --json`).
+Each folder below results/ is a study, with the study.yaml, results.csv and meta.json that `kinema
+study` left, or a finished run: its card.json and metrics.csv, as training left them, and
+predictions.jsonl where some videos were classified with it (`kinema predict --json`).
 
 python benchmarks/results.py [--add runs/name ...]
 """
@@ -17,11 +18,20 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ("card.json", "metrics.csv", "predictions.jsonl")
+KEPT_OF_STUDY = ("study.yaml", "results.csv", "meta.json")
 
 HEADER = """# Results
 
 Measured with this code; nothing here is copied from a paper. This page is generated from the files
 in `results/` by `make results`.
+"""
+STUDIES = """
+Several models compared like for like, several seeds of each ([what the figures
+mean](studies.md#how-the-figures-are-made)):
+
+"""
+RUNS = """
+Single runs:
 
 | run | data | tested on | top-1 | 95 % interval | mean class | chance | minutes |
 |---|---|---|---|---|---|---|---|
@@ -29,20 +39,139 @@ in `results/` by `make results`.
 
 
 def main() -> None:
-    """Takes over runs where asked to, then writes the page."""
+    """Takes over runs and studies where asked to, then writes the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--add", type=Path, nargs="*", default=[], help="run folders to take over")
-    for run in parser.parse_args().add:
-        target = ROOT / "results" / run.name
-        target.mkdir(parents=True, exist_ok=True)
-        for name in KEPT:
-            if (run / name).exists():
-                shutil.copy(run / name, target / name)
-    runs = {folder.parent.name: read(folder.parent) for folder in ROOT.glob("results/*/card.json")}
-    page = HEADER + "".join(row(name, run) for name, run in sorted(runs.items()))
-    page += "".join(section(name, run) for name, run in sorted(runs.items()))
+    parser.add_argument(
+        "--add", type=Path, nargs="*", default=[], help="folders of runs or studies to take over"
+    )
+    for folder in parser.parse_args().add:
+        add(folder, ROOT / "results" / folder.resolve().name)
+    page = write(ROOT / "results")
     (ROOT / "docs" / "results.md").write_text(page, encoding="utf-8")
-    print(f"docs/results.md: {len(runs)} runs")
+    print(f"docs/results.md: {page.count(chr(10) + '## ')} sections")
+
+
+def add(folder: Path, target: Path) -> None:
+    """Copies the small files of a run or a study."""
+    kept = KEPT_OF_STUDY if (folder / "study.yaml").exists() else KEPT
+    if not (folder / kept[0]).exists():
+        raise SystemExit(f"{folder} holds neither a finished run nor a study")
+    target.mkdir(parents=True, exist_ok=True)
+    for name in kept:
+        if (folder / name).exists():
+            shutil.copy(folder / name, target / name)
+
+
+def write(results: Path) -> str:
+    """The page of a folder of results."""
+    runs = {folder.parent.name: read(folder.parent) for folder in results.glob("*/card.json")}
+    studies = {f.parent.name: read_study(f.parent) for f in results.glob("*/study.yaml")}
+    page = HEADER
+    if studies:
+        page += STUDIES + "".join(f"- [{name}](#{name})\n" for name in sorted(studies))
+    if runs:
+        page += RUNS + "".join(row(name, run) for name, run in sorted(runs.items()))
+    page += "".join(study_section(name, *study) for name, study in sorted(studies.items()))
+    return page + "".join(section(name, run) for name, run in sorted(runs.items()))
+
+
+def read_study(folder: Path) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    """A study's meta.json and the rows of its results.csv."""
+    meta: dict[str, Any] = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    with (folder / "results.csv").open(newline="", encoding="utf-8") as file:
+        return meta, list(csv.DictReader(file))
+
+
+def study_section(name: str, meta: dict[str, Any], rows: list[dict[str, str]]) -> str:
+    """A study: how it was made, accuracy on every test, cost."""
+
+    def all_of(column: str) -> str:
+        return ", ".join(dict.fromkeys(row[column] for row in rows if row[column]))
+
+    changed = " with changed files" if any(row["changed"] == "True" for row in rows) else ""
+    commits = ", ".join(text[:12] for text in all_of("commit").split(", "))
+    packages = ", ".join(
+        f"{package} {all_of(package)}" for package in ("python", "torch", "kinema")
+    )
+    facts = {
+        "command": f"`{meta['command']}`",
+        "commit": f"{commits or 'unknown'}{changed}",
+        "seeds": all_of("seed"),
+        "budget": f"{all_of('budget')}: {all_of('steps')} steps",
+        "machine": f"{all_of('machine')}, {meta['machine']['cores']} cores; {all_of('jobs')} runs "
+        f"at a time, threads of each: {all_of('threads')}; {all_of('device')}, "
+        f"{all_of('precision')}",
+        "versions": f"{packages}; {all_of('decoder')}",
+        "runs": f"{meta['runs'] - len(meta['missing'])} of {meta['runs']} finished",
+    }
+    if meta["missing"]:
+        facts["missing"] = ", ".join(meta["missing"])
+    lines = [f"\n## {name}\n", *(f"- {key}: {value}" for key, value in facts.items())]
+    for data, about in meta["data"].items():
+        found = [line for line in meta["summary"] if line["data"] == data]
+        if found:
+            lines += study_tables(data, about, found, rows, meta["baseline"])
+    return "\n".join(lines) + "\n"
+
+
+def study_tables(
+    data: str,
+    about: dict[str, Any],
+    found: list[dict[str, Any]],
+    rows: list[dict[str, str]],
+    baseline: str,
+) -> list[str]:
+    """Accuracy and cost of every model on one data set."""
+    version = f", {about['definition']} version {about['version']}" if about["definition"] else ""
+    lines = [f"\n### {data}\n"]
+    lines += [f"{about['claim']}\n"] if about["claim"] else []
+    lines += [
+        f"{about['videos']} training clips, {about['classes']} classes{version}, fingerprint "
+        f"{about['fingerprint'][:12]}.\n",
+        f"| test | model | top-1 | 95 % interval | each seed | against {baseline} | chance "
+        "| order-blind ceiling |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for line in found:
+        bounds = about["tests"][line["test"]]
+        ceiling = "" if bounds["ceiling"] is None else f"{bounds['ceiling']:.1%}"
+        against = ""
+        if line["difference"] is not None:
+            low, high = (100 * end for end in line["difference_interval"])
+            against = f"{100 * line['difference']:+.1f} ({low:+.1f} to {high:+.1f})"
+        each = ", ".join(f"{100 * value:.1f}" for value in line["each"])
+        low, high = line["interval"]
+        lines.append(
+            f"| {line['test']} | {line['model']} | {line['top1']:.1%} | {low:.1%} to {high:.1%} "
+            f"| {each} | {against} | {bounds['chance']:.1%} | {ceiling} |"
+        )
+    lines += [
+        "\n| model | frames | GMACs | parameters | memory, MiB | training, clips/s "
+        "| inference, clips/s | minutes |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for line in found:
+        if line["test"] == found[0]["test"]:
+            own = [
+                row
+                for row in rows
+                if (row["data"], row["model"], row["test"])
+                == (about["data"], line["model"], line["test"])
+            ]
+            lines.append(f"| {line['model']} | {cost(own)} |")
+    return lines
+
+
+def cost(rows: list[dict[str, str]]) -> str:
+    """Cells of the cost table: means over the seeds."""
+
+    def mean(column: str, digits: int) -> str:
+        values = [float(row[column]) for row in rows if row[column]]
+        return f"{sum(values) / len(values):,.{digits}f}" if values else ""
+
+    digits = {"frames": 0, "gmacs": 3, "params": 0, "memory_mib": 0, "train_clips_per_s": 1}
+    digits |= {"test_clips_per_s": 1, "minutes": 1}
+    return " | ".join(mean(column, count) for column, count in digits.items())
 
 
 def read(folder: Path) -> dict[str, Any]:
