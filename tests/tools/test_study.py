@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,7 +25,8 @@ from kinema.engine.config import Phase, Recipe, load_recipe
 from kinema.plain import to_plain
 from kinema.tools.study import load_study, make_plan
 from kinema.tools.study.file import Budget, Study, save_study
-from kinema.tools.study.plan import recipe_hash
+from kinema.tools.study.plan import chosen_recipe, recipe_hash
+from kinema.tools.study.results import COLUMNS
 from kinema.tools.study.runner import open_slots
 from kinema.tools.study.summary import interval, read_answers
 
@@ -180,7 +183,7 @@ def test_other_settings_or_data_are_refused(finished: tuple[Path, int, float], p
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"modles": {}}, r"modles is not known \(did you mean models\?\)"),
+        ({"modelz": {}}, r"modelz is not known \(did you mean models\?\)"),
         ({"models": {"a": {"model": "tsn_resnet81"}}}, r"models\.a: .*did you mean tsn_resnet18"),
         ({"models": {"a": {"model": "tsn_resnet18", "sets": []}}}, r"models\.a\.sets is not known"),
         (
@@ -292,3 +295,57 @@ def test_answers_are_in_one_order(finished: tuple[Path, int, float]) -> None:
     row = next(row for row in table(out) if row["test"] == "normal")
     assert float(answers.hits.mean()) == float(row["top1"])
     assert to_plain(answers.labels) == sorted(answers.labels)
+
+
+def test_the_page_is_whole_and_names_everything(finished: tuple[Path, int, float]) -> None:
+    page = (finished[0] / "page.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == page.count("</svg>") == 2  # multiply-adds and time
+    assert page.count("<table") == page.count("</table>") == 5  # open, two tests, cost, classes
+    assert not re.search(r'(src|href)="(?!data:|#)', page)
+    assert "#010101" not in page
+    assert "2 of 3" in page
+    for text in ("TSM, shift 1/4", "one frame of val", "33.3 %", "With one seed only clips"):
+        assert text in page
+
+
+def test_results_are_kept_without_weights_and_make_a_section(
+    finished: tuple[Path, int, float], repository: Path, tmp_path: Path
+) -> None:
+    spec = importlib.util.spec_from_file_location("r", repository / "benchmarks" / "results.py")
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    script.add(finished[0], tmp_path / "mini")
+    kept = {path.name for path in (tmp_path / "mini").iterdir()}
+    assert kept == {"study.yaml", "results.csv", "meta.json"}
+    page = script.write(tmp_path)
+    assert "- missing: clips | broken | seed 3" in page
+    assert "- budget: 40 steps" in page
+    row = next(row for row in table(finished[0]) if row["test"] == "normal")
+    assert f"| normal | TSN | {float(row['top1']):.1%} |" in page
+    with pytest.raises(SystemExit, match="neither a finished run nor a study"):
+        script.add(tmp_path, tmp_path / "x")
+
+
+@pytest.mark.parametrize("name", ["motion-tiny", "motion-small", "ucf10"])
+def test_studies_that_come_with_the_project_can_be_read(repository: Path, name: str) -> None:
+    study = load_study(repository / "studies" / f"{name}.yaml")
+    assert study.name == name
+    assert study.baseline == "TSN"
+    for title in study.models:
+        recipe, _ = chosen_recipe(study, title, 8)
+        assert recipe.phases[0].frames == (1 if title == "single frame" else 8)
+
+
+def test_the_study_of_the_guide_can_be_read(repository: Path, tmp_path: Path) -> None:
+    (text,) = re.findall(
+        r"```yaml\n(.*?)```", (repository / "docs" / "studies.md").read_text(), flags=re.DOTALL
+    )
+    (tmp_path / "study.yaml").write_text(text)
+    assert load_study(tmp_path / "study.yaml").tests["16 frames"].frames == 16
+
+
+def test_every_column_is_explained(repository: Path) -> None:
+    page = (repository / "docs" / "studies.md").read_text()
+    assert [name for name in COLUMNS if f"`{name}`" not in page] == []

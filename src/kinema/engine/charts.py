@@ -13,7 +13,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
 from .metrics import Calibration, Ints
 
@@ -146,8 +146,9 @@ def tradeoff(
         axes.set_xlabel(cost)
         if min(costs) > 0 and max(costs) > 8 * min(costs):
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
-            axes.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
+            axes.xaxis.set_minor_locator(NullLocator())
             axes.set_xlim(min(costs) / 1.4, max(costs) * 1.4)
         else:
             axes.set_xlim(0, 1.15 * max(costs))
@@ -157,7 +158,7 @@ def tradeoff(
                 x.name, (x.cost, x.share), (1.04, place), textcoords="axes fraction",
                 va="center", fontsize=9, annotation_clip=False,
                 arrowprops={"arrowstyle": "-", "color": COLOURS["line"], "linewidth": 0.8,
-                            "shrinkA": 1, "shrinkB": 3},
+                            "shrinkA": 2, "shrinkB": 3, "relpos": (0, 0.5)},
             )  # fmt: skip
         return _svg(figure)
 

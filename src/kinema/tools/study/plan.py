@@ -215,8 +215,7 @@ def located(where: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, KeyError, TypeError, FileNotFoundError) as error:
-        text = str(error)
-        raise ValueError(f"{where}: {text}") from error
+        raise ValueError(f"{where}: {error}") from error
 
 
 def chosen_recipe(study: Study, title: str, classes: int) -> tuple[Recipe, list[int]]:
@@ -347,8 +346,10 @@ def _compare(job: Job, folder: Path) -> None:
         if folder.exists() and any(folder.iterdir()):
             raise ValueError(f"{folder} holds a run that is not this study's; choose another --out")
         return
-    before = _decisive(json.loads((folder / JOB_FILE).read_text(encoding="utf-8")))
-    now = _decisive(to_plain(job))
+    plain = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
+    with located(f"{folder / JOB_FILE}"):  # read as a recipe, so that settings newer than it count
+        plain["recipe"] = to_plain(from_plain(Recipe, plain["recipe"], "recipe"))
+    before, now = _decisive(plain), _decisive(to_plain(job))
     differing = [
         f"{key} was {before.get(key)!r}, is {now.get(key)!r}"
         for key in sorted(before.keys() | now.keys())
