@@ -156,7 +156,7 @@ def tradeoff(
         for x, place in zip(points, places, strict=True):
             axes.annotate(
                 x.name, (x.cost, x.share), (1.04, place), textcoords="axes fraction",
-                va="center", fontsize=9, annotation_clip=False,
+                va="center", fontsize=9, annotation_clip=False, zorder=0.5,
                 arrowprops={"arrowstyle": "-", "color": COLOURS["line"], "linewidth": 0.8,
                             "shrinkA": 2, "shrinkB": 3, "relpos": (0, 0.5)},
             )  # fmt: skip
