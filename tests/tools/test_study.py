@@ -17,13 +17,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as parquet
 import pytest
+import torch
 import yaml
 
 from kinema.cli import main
 from kinema.data.motion import MotionSpec, make_motion
 from kinema.engine.config import Phase, Recipe, load_recipe
 from kinema.plain import to_plain
-from kinema.tools.study import load_study, make_plan
+from kinema.tools.study import load_study, make_plan, runner
 from kinema.tools.study.file import Budget, Study, save_study
 from kinema.tools.study.plan import chosen_recipe, recipe_hash
 from kinema.tools.study.results import COLUMNS
@@ -267,6 +268,20 @@ def test_places_for_runs() -> None:
     assert all(slot.environment()["CUDA_VISIBLE_DEVICES"] == "" for slot in two)
     with pytest.raises(ValueError, match="jobs=0 must be at least 1"):
         open_slots("cpu", 0)
+
+
+def test_every_gpu_has_a_run_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "choose_device", lambda device: torch.device(device or "cuda:0"))
+    monkeypatch.setattr(runner, "cores", lambda: 12)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert [slot.gpu for slot in open_slots()] == ["0", "1"]
+    assert [slot.gpu for slot in open_slots(None, 3)] == ["0", "1", "0"]
+    assert [slot.threads for slot in open_slots(None, 3)] == [4, 4, 4]
+    assert [slot.gpu for slot in open_slots("cuda:1")] == ["1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+    assert [slot.environment()["CUDA_VISIBLE_DEVICES"] for slot in open_slots()] == ["4", "7"]
+    assert {slot.device for slot in open_slots()} == {"cuda"}  # each sees one GPU only
 
 
 def test_intervals_know_seeds_clips_and_pairs() -> None:

@@ -30,6 +30,7 @@ from ...engine.metrics import summarise
 from ...engine.report import write_report
 from ...engine.runtime import choose_device
 from ...engine.scores import read_scores
+from ...engine.temporal import temporal_sensitivity
 from ...engine.train import Stopped, train
 from ...files import atomic
 from ...models import VideoModel
@@ -108,8 +109,6 @@ def run_job(job: Job, folder: Path, device: str | None, jobs: int = 1) -> None:
             )  # fmt: skip
         tests[name] = _figures(path)
     if job.temporal:
-        from ...engine.temporal import temporal_sensitivity
-
         model, manifest = _model(folder, Case(), where), tested(job.path, splits, None)
         temporal_sensitivity(model, manifest, workers=job.recipe.workers, out=folder)
         write_report(folder)

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ...data import build_loader, train_dataset
 from ...engine.announce import check_data
@@ -18,6 +17,7 @@ from ...engine.evaluate import check_crops
 from ...engine.optim import group_parameters
 from ...engine.run import FREE_KEYS, flatten
 from ...engine.start import start_from
+from ...engine.temporal import ORDERS, Order, score_files
 from ...files import atomic
 from ...losses import Objective
 from ...models import VideoModel, create_model
@@ -27,9 +27,6 @@ from ...types import JSON, EvalProtocol, InputSpec
 from ..profile import profile
 from .file import BACKWARD, Case, Study, slug
 from .sources import Bounds, Source, motion_name, open_source, titles
-
-if TYPE_CHECKING:
-    from ...engine.temporal import Order
 
 JOB_FILE = "job.json"
 RESULT_FILE = "result.json"
@@ -153,16 +150,12 @@ def scores_file(job: Job, folder: Path, name: str) -> Path:
     if job.tests.get(name) == Case():
         return folder / "scores.parquet"
     if job.temporal and name in (orders := order_tests()):
-        from ...engine.temporal import score_files
-
         return score_files(folder)[orders[name]]
     return folder / "tests" / slug(name) / "scores.parquet"
 
 
 def order_tests() -> dict[str, Order]:
     """Name of the test -> order of the frames."""
-    from ...engine.temporal import ORDERS
-
     return {ORDERS_TITLE.format(order): order for order in ORDERS}
 
 
