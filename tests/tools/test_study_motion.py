@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from kinema.data.motion_benchmark import Size
 
 from kinema.data import motion_benchmark
+from kinema.data.motion_benchmark import Size
 from kinema.tools.study import make_plan
 from kinema.tools.study.file import Case, Entry, Study
 
