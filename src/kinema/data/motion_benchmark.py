@@ -58,10 +58,11 @@ class Size:
         return {"train": self.train, "val": self.val}.get(split, self.test)
 
 
+# Clips are many beside the steps: with few, networks learn them by heart and not their motion.
 SIZES: Mapping[str, Size] = {
-    "tiny": Size(pixels=48, train=150, val=25, test=64, recipe="motion_tiny"),
-    "small": Size(pixels=80, train=400, val=50, test=125, recipe="motion_small"),
-    "full": Size(pixels=112, train=1000, val=100, test=250, recipe="motion_full"),
+    "tiny": Size(pixels=48, train=400, val=25, test=64, recipe="motion_tiny"),
+    "small": Size(pixels=80, train=1300, val=50, test=125, recipe="motion_small"),
+    "full": Size(pixels=112, train=5000, val=100, test=250, recipe="motion_full"),
 }
 
 

@@ -89,6 +89,7 @@ class Definition:
         frames: of a video.
         grain: height of the ground's texture in grey levels.
         event: see `Clip`.
+        swing: see `Clip`.
     """
 
     name: str
@@ -105,6 +106,7 @@ class Definition:
     frames: int = 32
     grain: float = 10.0
     event: float = 0.5
+    swing: float = 0.3
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -127,6 +129,7 @@ class Definition:
             grounds=len(self.classes),
             grain=self.grain,
             event=self.event,
+            swing=self.swing,
             gap=part.gap,
             before=part.before,
         )
@@ -217,6 +220,7 @@ LONG_RANGE = Definition(
     source="non-local networks, arXiv:1711.07971",
     pairs=ORDERS,
     event=0.25,
+    swing=0.45,
     parts={
         "train": Part(gap=(0.0, 1.0), before=(0.0, 1.0), speed=(1.0, 1.0)),
         "val": Part(gap=(0.0, 1.0), before=(0.0, 1.0), speed=(1.0, 1.0)),

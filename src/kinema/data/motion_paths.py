@@ -19,7 +19,6 @@ FORWARD = {"right": X, "down": Y, "clockwise": ANGLE, "grow": SIZE}
 BACKWARD = {"left": X, "up": Y, "counterclockwise": ANGLE, "shrink": SIZE}
 EVENTS = {"shake": X, "nod": Y, "twist": ANGLE, "swell": SIZE}
 PERIODS = {"oscillate_slow": 1, "oscillate_fast": 3}
-SWING = 0.3  # how far an event goes, in rounds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +39,7 @@ class Clip:
         grounds: how many grounds there are.
         grain: height of the ground's texture in grey levels.
         event: length of each of two events, as a share of the clip.
+        swing: how far an event goes at most, in rounds.
         gap: shortest and longest rest between them, as a share of the time they leave.
         before: shortest and longest rest before the first, as a share of what then is left.
     """
@@ -55,6 +55,7 @@ class Clip:
     grounds: int
     grain: float = 10.0
     event: float = 0.5
+    swing: float = 0.3
     gap: Range = (1.0, 1.0)
     before: Range = (0.0, 0.0)
 
@@ -77,7 +78,7 @@ def course(clip: Clip) -> tuple[Floats, Floats]:
         way = _swing(n, PERIODS[clip.label], turn)
     elif "_then_" in clip.label:
         first, second = (EVENTS[name] for name in clip.label.split("_then_"))
-        length, reach = int(n * clip.event), SWING * min(speed, 1.0)
+        length, reach = int(n * clip.event), clip.swing * min(speed, 1.0)
         if first < second:
             way = _then(n, first, second, length, reach, gap, before)
         else:
