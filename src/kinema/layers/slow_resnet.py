@@ -1,0 +1,56 @@
+"""The slow pathway's ResNet: frames alone in the early stages, neighbours in the late ones."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from .resnet import RESNETS, Bottleneck, ResNet, Site
+from .streaming import State
+from .time_conv import TimeConv
+
+INFLATED_STAGES = (3, 4)
+
+
+class SlowBottleneck(Bottleneck):
+    """A bottleneck whose first convolution is 3x1x1 instead of 1x1 (arXiv:1812.03982, table 1)."""
+
+    def add_convs(self, site: Site) -> None:
+        """As in the image network, but for `conv1`."""
+        super().add_convs(site)
+        self.conv1 = TimeConv(site.in_channels, site.width)
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Not possible: the first convolution needs the next frame."""
+        raise TypeError(
+            f"{self.name} cannot run frame by frame: it needs other frames; "
+            "use a causal model (kinema models '*_causal') or a sliding window"
+        )
+
+
+def slow_resnet(
+    depth: int, *, in_channels: int = 3, width: int = 64, zero_init: bool = False
+) -> ResNet:
+    """The 3D ResNet of a depth that keeps T and looks at neighbouring frames in res4 and res5.
+
+    Every block of these two stages has a 3x1x1 convolution in front; everything else is the image
+    network, so its weights load, inflated.
+
+    Args:
+        depth: 50, 101 or 152.
+        in_channels: C of the clip.
+        width: see `ResNet`.
+        zero_init: the last norm of every block starts at zero, so that blocks start as the identity
+            (mmaction2 trains from scratch so; the authors of SlowFast and TPN do not). Weights that
+            are loaded replace it.
+    """
+    backbone = ResNet(
+        RESNETS[depth].depths,
+        block=lambda site: (SlowBottleneck if site.stage in INFLATED_STAGES else Bottleneck)(site),
+        in_channels=in_channels,
+        width=width,
+    )
+    if zero_init:
+        for block in backbone.modules():
+            if isinstance(block, Bottleneck):
+                nn.init.zeros_(block.bn3.weight)
+    return backbone
