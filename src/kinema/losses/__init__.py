@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from .auxiliary import AuxHead, AuxHeadConfig
 from .objective import CrossEntropy, CrossEntropyConfig, LossReport, LossTerm, Objective, TermConfig
 
-AnyTermConfig: TypeAlias = CrossEntropyConfig
+AnyTermConfig: TypeAlias = CrossEntropyConfig | AuxHeadConfig
 """The term configurations a recipe file may name, by their `kind`; a union that grows with them."""
 
 __all__ = [
-    "AnyTermConfig", "CrossEntropy", "CrossEntropyConfig", "LossReport", "LossTerm", "Objective",
-    "TermConfig",
+    "AnyTermConfig", "AuxHead", "AuxHeadConfig", "CrossEntropy", "CrossEntropyConfig", "LossReport",
+    "LossTerm", "Objective", "TermConfig",
 ]  # fmt: skip

@@ -10,8 +10,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ..layers.weights import adapt_stem, inflate
@@ -19,14 +17,19 @@ from ..models import VideoModel, create_model
 from ..registry import suggest
 from .ibm import ACTION_RECOGNITION, BIG_LITTLE, BLVNET_TAM
 from .mmaction2 import MMACTION2
+from .paddle import PADDLE
+from .reading import read_checkpoint, strip_wrappers
 from .source import Source
 from .torchvision import TORCHVISION
+from .tpn_authors import TPN_AUTHORS
 from .tsm_authors import TSM_AUTHORS
 
 SOURCES: Mapping[str, Source] = {
     "IBM/BigLittleNet": BIG_LITTLE,
     "IBM/action-recognition-pytorch": ACTION_RECOGNITION,
     "IBM/bLVNet-TAM": BLVNET_TAM,
+    "PaddlePaddle/models": PADDLE,
+    "decisionforce/TPN": TPN_AUTHORS,
     "mit-han-lab/temporal-shift-module": TSM_AUTHORS,
     "open-mmlab/mmaction2": MMACTION2,
     "pytorch/vision": TORCHVISION,
@@ -44,11 +47,14 @@ def convert(
     """Builds `model` and fills it with published weights.
 
     Args:
-        state_dict_or_path: a checkpoint file, or the tensors of one.
+        state_dict_or_path: a checkpoint file (a folder where one variable is one file), or the
+            tensors of one.
         source: the repository the weights were released with, see `SOURCES`.
         model: see `list_models`.
         num_classes: None: as many as the checkpoint has.
-        overrides: see `create_model`.
+        overrides: see `create_model`. Options that a source's weights need and their names do not
+            tell, such as where TPN's authors shift, are set where they are not given; the model's
+            spec has them.
 
     Raises:
         ValueError: listing every tensor of either side that has no partner or another shape.
@@ -61,6 +67,7 @@ def convert(
     )
     for pattern, replacement in table.aliases:
         state = {re.sub(pattern, replacement, key): x for key, x in state.items()}
+    state = table.adapt(state)
     if num_classes is None:
         heads = [state[key] for key in table.heads if key in state]
         if not heads:
@@ -69,7 +76,8 @@ def convert(
                 "or its number of classes must be given as num_classes"
             )
         num_classes = len(heads[0])
-    built = create_model(model, num_classes=num_classes, **overrides)  # type: ignore[arg-type]
+    options = {**table.options(model, state), **overrides}
+    built = create_model(model, num_classes=num_classes, **options)  # type: ignore[arg-type]
     _fill(built, state, table, source)
     return built.eval()
 
@@ -78,7 +86,7 @@ def export_state_dict(model: VideoModel, *, source: str) -> dict[str, Tensor]:
     """The inverse of `convert`: the model's tensors under the source's names."""
     table = _table(source)
     state = {key: x.detach().clone() for key, x in model.state_dict().items()}
-    named = ((table.rename(model, key), x) for key, x in table.export(state).items())
+    named = ((table.rename(model, key), x) for key, x in table.export(model, state).items())
     return {theirs: x for theirs, x in named if theirs is not None}
 
 
@@ -111,10 +119,13 @@ def _fill(model: VideoModel, state: Mapping[str, Tensor], table: Source, source:
             value = inflate(
                 adapt_stem(value, x.shape[1]) if _is_stem(model, key) else value, x.shape
             )
+        if value.ndim == x.ndim + 1 == 5 and value.shape[2] == 1:
+            value = value.squeeze(2)  # a kernel over one frame, as 3D projects store it
         if value.shape != x.shape:
             problems.append(f"shape      {theirs} {tuple(value.shape)}, {key} {tuple(x.shape)}")
         filled[key] = value
-    problems += [f"left over  {key}" for key in state if key not in used]
+    left = [key for key in state if key not in used and not table.spare(model, key)]
+    problems += [f"left over  {key}" for key in left]
     if problems:
         raise ValueError(
             f"the checkpoint does not fit {model.spec.name} as released by {source} "
@@ -129,73 +140,3 @@ def _is_stem(model: VideoModel, key: str) -> bool:
         if isinstance(part, nn.Conv2d | nn.Conv3d):
             return key == f"{name}.weight"
     return False
-
-
-# ---------------------------------------------------------------- reading
-
-
-class _Inert:
-    """Stands in for training records that checkpoints carry beside their weights; never used."""
-
-    def __init__(self, *args: object) -> None:
-        pass
-
-    def __setstate__(self, state: object) -> None:
-        pass
-
-
-# Globals that checkpoints of mmengine refer to. None of them runs: each name is bound to `_Inert`.
-_RECORDS = (
-    "mmengine.logging.history_buffer.HistoryBuffer",
-    "mmengine.logging.message_hub.MessageHub",
-    "numpy.core.multiarray._reconstruct",
-    "numpy._core.multiarray._reconstruct",
-    "numpy.core.multiarray.scalar",
-    "numpy._core.multiarray.scalar",
-    "numpy.ndarray",
-    "numpy.dtype",
-    "numpy.dtypes.Float64DType",
-    "_codecs.encode",
-)
-
-
-def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a checkpoint file, without wrappers; code in the file is never run.
-
-    Args:
-        path: a `.safetensors` file or a torch file; the tensors may lie under `state_dict`,
-            `model_state` or `model`.
-
-    Raises:
-        FileNotFoundError: where there is no file.
-        ValueError: for a file that needs code to load, or that holds no tensors.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no checkpoint at {path}")
-    if path.suffix == ".safetensors":
-        return strip_wrappers(load_file(path))
-    try:
-        with torch.serialization.safe_globals([(_Inert, name) for name in _RECORDS]):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises several kinds, all of them meaning "not a plain file"
-        raise ValueError(
-            f"{path} does not load as plain weights: {str(error).splitlines()[0]}"
-        ) from error
-    return strip_wrappers(content)
-
-
-def strip_wrappers(content: object) -> dict[str, Tensor]:
-    """The name -> tensor mapping inside what a file held; the prefix `module.` goes."""
-    while isinstance(content, Mapping):
-        inner = [
-            k for k in ("state_dict", "model_state", "model") if isinstance(content.get(k), Mapping)
-        ]
-        if not inner:
-            break
-        content = content[inner[0]]
-    if not isinstance(content, Mapping) or not any(isinstance(x, Tensor) for x in content.values()):
-        raise ValueError("the checkpoint holds no named tensors")
-    return {
-        str(key).removeprefix("module."): x for key, x in content.items() if isinstance(x, Tensor)
-    }

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Tensor
 
 from ..layers.mobilenet import STAGES
 from ..models import VideoModel
-from .naming import BLOCK, FEATURE, shifted_at, wrapped_block
+from ..types import JSON
+from .naming import BLOCK, FEATURE, as_volumes, neck_name, shifted_at, wrapped_block
 from .source import Source
 
 
@@ -14,6 +17,8 @@ def _mmaction2(model: VideoModel, key: str) -> str | None:
     """open-mmlab/mmaction2: a layer's convolution and norm are `conv` and `bn` of one module."""
     if key.startswith("head.fc."):
         return key.replace("head.fc.", "cls_head.fc_cls.")
+    if key.startswith("neck."):
+        return neck_name(key, _NECK)
     if block := BLOCK.fullmatch(key):
         if block[3] == "after.out.bias":
             return None  # their output convolution has none; the norm behind it takes its place
@@ -53,14 +58,53 @@ def _mobilenet_place(index: int) -> tuple[int, int]:
     raise IndexError(index)
 
 
-def _fold_non_local_bias(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def _export(model: VideoModel, state: dict[str, Tensor]) -> dict[str, Tensor]:
     """A bias in front of a norm is the same as a mean that is smaller by it."""
     for key in [key for key in state if key.endswith("after.out.bias")]:
         mean = key.replace("out.bias", "bn.running_mean")
         state[mean] = state[mean] - state.pop(key)
-    return state
+    return as_volumes(model, state)
+
+
+def _spare(model: VideoModel, key: str) -> bool:
+    """TPN's auxiliary head, and the convolution that its fully-convolutional test makes."""
+    return model.neck is not None and key.startswith(("neck.aux_head.", "cls_head.new_cls."))
+
+
+# Their first level fusion ends the top-down flow, the second the bottom-up flow.
+_NECK = {
+    "neck.spatial.#.#.conv": "neck.spatial_modulation.spatial_modulation.#.#.conv",
+    "neck.spatial.#.#.bn": "neck.spatial_modulation.spatial_modulation.#.#.bn",
+    "neck.temporal.#": "neck.temporal_modulation_ops.#.conv.conv",
+    "neck.bottom_up.#": "neck.downsample_ops.#.conv.conv",
+    "neck.fusion.conv": "neck.pyramid_fusion.conv",
+    "neck.fusion.bn": "neck.pyramid_fusion.bn",
+} | {
+    f"neck.fusions.{flow}.{ours}": f"neck.level_fusion_{number}.{theirs}"
+    for flow, number in (("top_down", 1), ("bottom_up", 2))
+    for ours, theirs in (
+        ("levels.#.conv", "downsamples.#.conv.conv"),
+        ("levels.#.bn", "downsamples.#.conv.bn"),
+        ("mix.conv", "fusion_conv.conv"),
+        ("mix.bn", "fusion_conv.bn"),
+    )
+}
+
+
+def _options(name: str, state: Mapping[str, Tensor]) -> dict[str, JSON]:
+    """Where the shift stands, and in which order the flows run."""
+    options: dict[str, JSON] = {}
+    if name.startswith("tpn_"):
+        options["flow"] = "cascade"
+    if name.startswith("tpn_tsm"):
+        options["place"] = "residual"
+    return options
 
 
 MMACTION2 = Source(
-    rename=_mmaction2, heads=("cls_head.fc_cls.weight",), export=_fold_non_local_bias
+    rename=_mmaction2,
+    heads=("cls_head.fc_cls.weight",),
+    options=_options,
+    spare=_spare,
+    export=_export,
 )

@@ -1,10 +1,13 @@
-"""Where a block's parameters lie inside the wrappers that the projects put around it."""
+"""What several projects have in common: wrappers around blocks, kernels stored as 3D ones."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 
+from torch import Tensor, nn
+
+from ..layers.layout import FrameConv
 from ..layers.shift import TemporalShift
 from ..models import VideoModel
 
@@ -39,3 +42,33 @@ def shifted_at(model: VideoModel, site: str) -> bool:
     """Whether the residual branch of a block begins with a shift."""
     block = model.get_submodule(f"backbone.{site}")
     return isinstance(getattr(block, "temporal", None), TemporalShift)
+
+
+def as_volumes(model: VideoModel, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Kernels over one frame as 3D projects store them: (O, I, kH, kW) -> (O, I, 1, kH, kW).
+
+    All of a neck, and all of a backbone that has any convolution along time.
+    """
+    for name, part in model.named_children():
+        if not any(isinstance(inner, nn.Conv3d) for inner in part.modules()):
+            continue
+        for path, inner in part.named_modules():
+            if isinstance(inner, FrameConv):
+                key = f"{name}.{path}.weight"
+                state[key] = state[key].unsqueeze(2)
+    return state
+
+
+def neck_name(key: str, names: Mapping[str, str]) -> str:
+    """A neck's parameter: numbers stand for themselves in pattern and name.
+
+    Args:
+        key: ours, such as `neck.temporal.0.weight`.
+        names: our module, with `#` for each number -> theirs, with the same.
+    """
+    module, _, parameter = key.rpartition(".")
+    numbers = re.findall(r"(?<=\.)\d+(?=\.|$)", module)
+    theirs = names.get(re.sub(r"(?<=\.)\d+(?=\.|$)", "#", module), module)
+    for number in numbers:
+        theirs = theirs.replace("#", number, 1)
+    return f"{theirs}.{parameter}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from ..models import VideoModel
+from ..types import JSON
 
 Rename = Callable[[VideoModel, str], str | None]
 
@@ -23,6 +24,9 @@ class Source:
         heads: their names of the classifier's weight, which tells the number of classes.
         images: weights of an image network: kernels are inflated and the stem is adapted where
             shapes ask for it.
+        adapt: changes their tensors before they are matched.
+        options: (model, their tensors) -> options of the model that these weights need.
+        spare: whether one of their tensors is not needed (a head that only training has).
         export: adapts a copy of our state before it is renamed.
     """
 
@@ -30,4 +34,9 @@ class Source:
     heads: tuple[str, ...]
     aliases: tuple[tuple[str, str], ...] = ()
     images: bool = False
-    export: Callable[[dict[str, Tensor]], dict[str, Tensor]] = lambda state: state
+    adapt: Callable[[dict[str, Tensor]], dict[str, Tensor]] = lambda state: state
+    options: Callable[[str, Mapping[str, Tensor]], dict[str, JSON]] = lambda model, state: {}
+    spare: Callable[[VideoModel, str], bool] = lambda model, key: False
+    export: Callable[[VideoModel, dict[str, Tensor]], dict[str, Tensor]] = lambda model, state: (
+        state
+    )

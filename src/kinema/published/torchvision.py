@@ -11,8 +11,11 @@ from .source import Source
 
 def _torchvision(model: VideoModel, key: str) -> str | None:
     """pytorch/vision: our names; what an image network does not have keeps its initial value."""
-    if re.search(r"\.(temporal|before|inner|tail|after|before_stage)\.", key):
+    places = r"\.(temporal|before|inner|tail|after|before_stage)\."
+    if re.search(places, key) or key.startswith("neck."):
         return None
+    if model.neck is not None and key.startswith("head."):
+        return None  # it classifies what the neck makes
     if not isinstance(model.backbone, MobileNetV2):
         return key.removeprefix("backbone.").replace("head.fc.", "fc.")
     if key.startswith("head.fc."):
@@ -28,4 +31,11 @@ def _torchvision(model: VideoModel, key: str) -> str | None:
     return f"features.{found[1]}.conv.{place}.{found[3]}"
 
 
-TORCHVISION = Source(rename=_torchvision, heads=("fc.weight", "classifier.1.weight"), images=True)
+def _spare(model: VideoModel, key: str) -> bool:
+    """The classifier of images, where a neck stands in front of ours."""
+    return model.neck is not None and key.startswith("fc.")
+
+
+TORCHVISION = Source(
+    rename=_torchvision, heads=("fc.weight", "classifier.1.weight"), images=True, spare=_spare
+)
