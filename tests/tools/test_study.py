@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
-import os
 import re
 import signal
 import subprocess
@@ -35,9 +34,10 @@ RECIPE = {
     "model": "tsm_resnet18",
     "model_args": {"width": 8, "dropout": 0.0},
     "input": {"frames": 4, "resize": 32, "crop": 32},
-    "phases": [{"frames": 4, "steps": 40, "batch": 6, "lr": 0.02}],
+    "phases": [{"frames": 4, "steps": 60, "batch": 6, "lr": 0.02}],
     "augment": {"crop": "center", "flip": False},
     "precision": "fp32",
+    "eval_every": 100,
 }
 SPEC = MotionSpec(classes=("left", "right", "grow"), train=4, val=2, test=2, size=32, frames=8)
 BROKEN = "phases.0.lr=1e30"
@@ -54,7 +54,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "data": [str(folder / "clips")],
         "recipe": str(folder / "recipe.yaml"),
         "set": ["optim.clip=0"],
-        "budget": {"steps": 40},
+        "budget": {"steps": 60},
         "models": {
             "TSN": {"model": "tsn_resnet18"},
             "TSM, shift 1/4": {"model": "tsm_resnet18", "set": ["model_args.shift_div=4"]},
@@ -76,26 +76,36 @@ def written(path: Path) -> Study:
 def finished(place: Path) -> tuple[Path, int, float]:
     """(the study's folder, exit status, when the first run's card was written).
 
-    One job at a time; killed without a warning in the second run, then called again.
+    One job at a time; killed without a warning in the second run, then asked to stop in it, then
+    left alone.
     """
     out = place / "out"
     words = ["study", str(place / "study.yaml"), "--out", str(out), "--jobs", "1"]
     words += ["--device", "cpu"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    first = subprocess.Popen(
-        [sys.executable, "-m", "kinema", *words], env=environment, stderr=subprocess.DEVNULL
-    )
-    runs = out / "runs" / "clips"
-    begun = runs / "TSM-shift-1-4" / "seed3" / "log.jsonl"
-    deadline = time.monotonic() + 240
-    while not (begun.exists() and '"step"' in begun.read_text()):
-        assert first.poll() is None, "the study ended before it could be killed"
-        assert time.monotonic() < deadline, "the second run has not begun"
-        time.sleep(0.02)
-    os.kill(first.pid, signal.SIGKILL)
-    first.wait()
-    card = (runs / "TSN" / "seed3" / "card.json").stat().st_mtime
+    log = out / "runs" / "clips" / "TSM-shift-1-4" / "seed3" / "log.jsonl"
+    _end(words, log, signal.SIGKILL)
+    card = (out / "runs" / "clips" / "TSN" / "seed3" / "card.json").stat().st_mtime
+    stopped = _end(words, log, signal.SIGTERM)
+    assert stopped.returncode == 130
+    assert "stopped with 1 of 3 runs done and the others saved" in stopped.stderr.read()
+    assert '"event": "stop"' in log.read_text().splitlines()[-1]
     return out, main(words), card
+
+
+def _end(words: list[str], log: Path, number: int) -> subprocess.Popen[str]:
+    """Starts a study, and sends it a signal when a run has written further steps into its log."""
+    before = log.stat().st_size if log.exists() else 0
+    study = subprocess.Popen(
+        [sys.executable, "-m", "kinema", *words], stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 300
+    while not (log.exists() and '"event": "step"' in log.read_text()[before:]):
+        assert study.poll() is None, "the study ended before it could be ended"
+        assert time.monotonic() < deadline, f"{log} has no further steps"
+        time.sleep(0.02)
+    study.send_signal(number)
+    study.wait()
+    return study
 
 
 def table(out: Path) -> list[dict[str, str]]:
@@ -103,14 +113,16 @@ def table(out: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_killed_study_goes_on_and_repeats_nothing(finished: tuple[Path, int, float]) -> None:
+def test_a_study_that_was_killed_and_stopped_goes_on_and_repeats_nothing(
+    finished: tuple[Path, int, float],
+) -> None:
     out, status, card = finished
     assert status == 1  # one run failed
     runs = out / "runs" / "clips"
     assert (runs / "TSN" / "seed3" / "card.json").stat().st_mtime == card
     events = [json.loads(line) for line in (runs / "TSM-shift-1-4/seed3/log.jsonl").open()]
     said = [event["text"] for event in events if event["event"] == "say"]
-    assert any(text.startswith("resumed after ") for text in said)
+    assert sum(text.startswith("resumed after ") for text in said) == 2
     assert sum(event["event"] == "end" for event in events) == 1
     assert not list(out.rglob("*.part"))
 
@@ -124,12 +136,12 @@ def test_one_row_per_run_and_test_says_how_to_repeat_it(
     tests = ("normal", "one frame of val")
     assert names == [(model, test) for model in ("TSN", "TSM, shift 1/4") for test in tests]
     plain, one_frame, shifted, _ = rows
-    assert (plain["seed"], plain["steps"], plain["budget"]) == ("3", "40", "40 steps")
+    assert (plain["seed"], plain["steps"], plain["budget"]) == ("3", "60", "60 steps")
     assert (plain["split"], plain["frames"], plain["clips"]) == ("test", "4", "6")
     assert (one_frame["split"], one_frame["frames"]) == ("val", "1")
     assert float(plain["chance"]) == pytest.approx(1 / 3)
     assert float(plain["gmacs"]) == pytest.approx(4 * float(one_frame["gmacs"]), rel=0.01)
-    assert float(plain["train_gmacs"]) == pytest.approx(3 * 40 * 6 * float(plain["gmacs"]))
+    assert float(plain["train_gmacs"]) == pytest.approx(3 * 60 * 6 * float(plain["gmacs"]))
     assert shifted["overrides"] == "optim.clip=0 model_args.shift_div=4"
     assert plain["recipe_hash"] != shifted["recipe_hash"]
     for row in rows:
@@ -173,7 +185,7 @@ def test_other_settings_or_data_are_refused(finished: tuple[Path, int, float], p
     study = written(place)
     make_plan(study, out)  # the same is welcome
     make_plan(replace(study, seeds=(3, 4)), out)  # and so is more
-    with pytest.raises(ValueError, match=r"recipe\.phases\.0\.steps was 40, is 20; choose another"):
+    with pytest.raises(ValueError, match=r"recipe\.phases\.0\.steps was 60, is 20; choose another"):
         make_plan(replace(study, budget=Budget(steps=20)), out)
     with pytest.raises(
         ValueError, match="of other settings, data or tests: fingerprint.test normal"
@@ -336,7 +348,7 @@ def test_results_are_kept_without_weights_and_make_a_section(
     assert kept == {"study.yaml", "results.csv", "meta.json"}
     page = script.write(tmp_path)
     assert "- missing: clips | broken | seed 3" in page
-    assert "- budget: 40 steps" in page
+    assert "- budget: 60 steps" in page
     row = next(row for row in table(finished[0]) if row["test"] == "normal")
     assert f"| normal | TSN | {float(row['top1']):.1%} |" in page
     with pytest.raises(SystemExit, match="neither a finished run nor a study"):

@@ -1,7 +1,8 @@
 """Like for like: models x data x seeds under one budget, as one resumable piece of work.
 
-`file` says what may be asked, `plan` checks all of it and makes the runs, `runner` starts each in a
-process of its own (`job`), `table` and `summary` turn results into numbers, `page` shows them.
+`file` says what may be asked, `plan` checks all of it and makes the jobs (`sources`, `job`),
+`runner` starts each in a `process` of its own and `board` shows how they go on; `summary` and
+`results` turn what they leave into numbers and files, `page` and `chart` show them.
 """
 
 from __future__ import annotations

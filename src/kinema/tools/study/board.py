@@ -11,7 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from ...progress import console
-from .plan import Job, Plan
+from .job import Job
+from .plan import Plan
 
 PLAIN_SECONDS = 30.0
 
@@ -77,9 +78,12 @@ class Board:
             for name, task in self._tasks.items():
                 tail = self._tails[name]
                 self._bar.update(task, completed=tail.step, note=tail.note)  # type: ignore[arg-type]
-            done = sum(job.steps for job in self._plan.jobs if self._plan.finished(job))
-            under_way = sum(tail.step for tail in self._tails.values())
-            self._bar.update(self._whole, completed=done + under_way, note=self._sum())
+            steps = 0
+            for job in self._plan.jobs:
+                tail_of_job = self._tails.get(job.name)
+                under_way = tail_of_job.step if tail_of_job else 0
+                steps += job.steps if self._plan.finished(job) else under_way
+            self._bar.update(self._whole, completed=steps, note=self._sum())
         elif time.monotonic() - self._spoken > PLAIN_SECONDS:
             for name, tail in self._tails.items():
                 self._say(f"{name}: {tail.text()}")

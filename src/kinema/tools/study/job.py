@@ -1,187 +1,113 @@
-"""One run of a study in a process of its own: train, test, measure, leave `result.json`.
-
-    python -m kinema.tools.study.job FOLDER [--device cpu]
-
-FOLDER holds `job.json`. What an earlier process finished is not done again. The process ends when
-its standard input does, that is with the one that started it.
-"""
+"""One run of a study as plain data, and the files that it leaves."""
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import shlex
-import signal
-import statistics
-import sys
-import threading
-import time
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
-import torch
-
-from ... import checkpoint
-from ...data import load_data
-from ...engine.evaluate import evaluate
-from ...engine.metrics import summarise
-from ...engine.report import write_report
-from ...engine.runtime import choose_device
-from ...engine.scores import read_scores
-from ...engine.temporal import temporal_sensitivity
-from ...engine.train import Stopped, train
+from ...engine.config import Recipe
+from ...engine.temporal import ORDERS, Order, score_files
 from ...files import atomic
-from ...models import VideoModel
-from ...types import JSON
-from ..profile import profile
-from .file import Case
-from .plan import RESULT_FILE, Job, order_tests, scores_file
-from .sources import tested
+from ...plain import from_plain, to_plain
+from .file import Case, slug
+from .sources import Bounds
 
-STOPPED = 130
-SPEED_SECONDS = 0.5  # of measuring inference
-SPEED_ROUNDS = 3  # at least
-MIB = 2**20
+JOB_FILE = "job.json"
+RESULT_FILE = "result.json"
+ERROR_FILE = "error.txt"
+ORDERS_TITLE = "{} clips"  # the test conditions of `temporal: true`
 
 
-def main() -> int:
-    """Runs the job of a folder; returns the process's exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--device")
-    parser.add_argument("--jobs", type=int, default=1)
-    args = parser.parse_args()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or torch.get_num_threads()))
-    job = Job.load(args.folder)
-    sys.argv = shlex.split(training_command(job, args.folder))  # what the result card quotes
-    try:
-        run_job(job, args.folder, args.device, args.jobs)
-    except Stopped:
-        return STOPPED
-    return 0
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One run of a study and its tests, as plain data: what a process of its own is given.
 
-
-def training_command(job: Job, folder: Path) -> str:
-    """What repeats the training of a run by itself."""
-    recipe = str(folder / "recipe.yaml")
-    return shlex.join(["kinema", "train", job.path, "--recipe", recipe, "--out", "runs/again"])
-
-
-def _end_with_parent() -> None:
-    """Asks this process to stop when the other end of standard input is gone."""
-    while os.read(0, 1):  # not through sys.stdin, whose lock a forked worker would inherit
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def run_job(job: Job, folder: Path, device: str | None, jobs: int = 1) -> None:
-    """Everything a run of a study consists of; goes on where an earlier call was stopped.
-
-    Args:
-        job: what to do.
-        folder: of the run.
-        device: None: a GPU if there is one.
-        jobs: how many such processes are at work, for the record.
-
-    Raises:
-        Stopped: after Ctrl-C or SIGTERM in training, with the state saved.
+    Attributes:
+        study: its name.
+        given: the data as the study names it.
+        data: the data's title.
+        path: what `load_data` takes.
+        definition: of a motion benchmark; "": none.
+        version: of the definition.
+        model: the model's title.
+        overrides: of the recipe, common ones first.
+        budget: in words; "": the recipe's own length.
+        recipe: complete, with the seed.
+        recipe_hash: of everything in it but the seed and what decides no number.
+        phase_steps: optimizer steps of each phase.
+        train_gmacs: of the whole training, backward passes counted as two forward passes.
+        tests: name -> case.
+        bounds: name -> what is known about that test.
+        temporal: whether to test on reversed, shuffled and frozen clips too.
+        fingerprint: of the splits and, as `test NAME`, of the videos of each test.
     """
-    splits = load_data(job.path)
-    memory: float | None = None
-    if not (folder / "card.json").exists():
-        begun = any((folder / name).exists() for name in ("recipe.yaml", "log.jsonl"))
-        train(job.recipe, splits, folder, resume=begun, device=device)
-        memory = peak_memory()
-    if not (folder / "report.html").exists():
-        write_report(folder)
-    where = choose_device(device)
-    tests: dict[str, JSON] = {}
-    for name, case in job.tests.items():
-        path = scores_file(job, folder, name)
-        if case != Case():
-            manifest = tested(job.path, splits, case.split)
-            evaluate(
-                _model(folder, case, where), manifest, protocol=case.protocol,
-                workers=job.recipe.workers, out=path,
-            )  # fmt: skip
-        tests[name] = _figures(path)
-    if job.temporal:
-        model, manifest = _model(folder, Case(), where), tested(job.path, splits, None)
-        temporal_sensitivity(model, manifest, workers=job.recipe.workers, out=folder)
-        write_report(folder)
-        tests |= {name: _figures(scores_file(job, folder, name)) for name in order_tests()}
-    result: dict[str, JSON] = {
-        "jobs": jobs,
-        "memory_mib": memory,
-        "measured": _measured(job, folder, where),
-    }
-    with atomic(folder / RESULT_FILE) as temporary:
-        text = json.dumps({**result, "tests": tests}, indent=1)
-        temporary.write_text(text + "\n", encoding="utf-8")
+
+    study: str
+    given: str
+    data: str
+    path: str
+    definition: str
+    version: int
+    model: str
+    overrides: tuple[str, ...]
+    budget: str
+    recipe: Recipe
+    recipe_hash: str
+    phase_steps: tuple[int, ...]
+    train_gmacs: float
+    tests: Mapping[str, Case]
+    bounds: Mapping[str, Bounds]
+    temporal: bool
+    fingerprint: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """Data, model and seed, for people."""
+        return f"{self.data} | {self.model} | seed {self.recipe.seed}"
+
+    @property
+    def steps(self) -> int:
+        """Of the whole training."""
+        return sum(self.phase_steps)
+
+    @property
+    def clips(self) -> int:
+        """Training clips that are looked at, all steps together."""
+        phases = zip(self.recipe.phases, self.phase_steps, strict=True)
+        return sum(phase.batch * steps for phase, steps in phases)
+
+    @property
+    def folder(self) -> Path:
+        """Of the run, below that of the study."""
+        return Path("runs") / self.data / slug(self.model) / f"seed{self.recipe.seed}"
+
+    def save(self, folder: Path) -> None:
+        """Writes `job.json` into the run's folder."""
+        with atomic(folder / JOB_FILE) as temporary:
+            temporary.write_text(json.dumps(to_plain(self), indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Job:
+        """Reads what `save` wrote."""
+        return from_plain(cls, json.loads((folder / JOB_FILE).read_text(encoding="utf-8")))
 
 
-def _model(folder: Path, case: Case, device: torch.device) -> VideoModel:
-    """The run's best model, asking for as many frames as the case wants."""
-    model = checkpoint.load(folder / "model.safetensors", device)
-    frames = case.frames or model.spec.input.frames
-    model.spec = replace(model.spec, input=replace(model.spec.input, frames=frames))
-    return model
+def test_names(job: Job) -> tuple[str, ...]:
+    """The tests of a job in order, those on clips in another order of frames last."""
+    return (*job.tests, *(order_tests() if job.temporal else ()))
 
 
-def _figures(path: Path) -> dict[str, JSON]:
-    scores = read_scores(path)
-    found = asdict(summarise(scores.probs, scores.targets))
-    return {**found, "protocol": scores.protocol.name, "fingerprint": scores.fingerprint}
+def scores_file(job: Job, folder: Path, name: str) -> Path:
+    """Where the scores of a test lie; those of the plain test are the run's own."""
+    if job.tests.get(name) == Case():
+        return folder / "scores.parquet"
+    if job.temporal and name in (orders := order_tests()):
+        return score_files(folder)[orders[name]]
+    return folder / "tests" / slug(name) / "scores.parquet"
 
 
-def _measured(job: Job, folder: Path, device: torch.device) -> dict[str, JSON]:
-    """What the model costs, at every length of clip it is tested with."""
-    model = _model(folder, Case(), device)
-    spec = model.spec.input
-    gmacs, speed = {}, {}
-    for frames in sorted({case.frames or spec.frames for case in (Case(), *job.tests.values())}):
-        cost = profile(model, (spec.channels, frames, spec.crop, spec.crop))
-        gmacs[str(frames)] = cost.macs / 1e9
-        model.spec = replace(model.spec, input=replace(spec, frames=frames))
-        speed[str(frames)] = clips_per_second(model)
-    return {
-        "params": cost.params,
-        "frames": spec.frames,
-        "gmacs": cast(JSON, gmacs),
-        "clips_per_s": cast(JSON, speed),
-        "model_mib": (folder / "model.safetensors").stat().st_size / MIB,
-    }
-
-
-def clips_per_second(model: VideoModel) -> float:
-    """Clips that go from stored pixels to logits in a second: the median of several rounds."""
-    spec = model.spec.input
-    batch = 8 if model.device.type == "cuda" else 1
-    clips = torch.zeros(batch, 1, spec.channels, spec.frames, spec.crop, spec.crop).byte()
-    model.eval()
-    model.score_views(clips)
-    times: list[float] = []
-    while len(times) < SPEED_ROUNDS or sum(times) < SPEED_SECONDS:
-        began = time.perf_counter()
-        model.score_views(clips)
-        times.append(time.perf_counter() - began)
-    return batch / statistics.median(times)
-
-
-def peak_memory() -> float | None:
-    """MiB at most: tensors on the GPU, or without a GPU this process; None: not known here."""
-    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
-        return torch.cuda.max_memory_allocated() / MIB
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MIB
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def order_tests() -> dict[str, Order]:
+    """Name of the test -> order of the frames."""
+    return {ORDERS_TITLE.format(order): order for order in ORDERS}

@@ -10,9 +10,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
-from ...engine import charts
 from ...engine.pages import Tile, percent, render
 from ...files import atomic
+from .chart import Point, tradeoff
 from .file import Study, study_text
 from .summary import ROUNDS, Summary, of
 
@@ -176,14 +176,14 @@ def _charts(
         ("Accuracy against time", "ms per clip, measured", "ms"),
     ):
         points = [
-            charts.Point(
+            Point(
                 name=c["model"], cost=c[column], share=c["summary"].top1,
                 low=c["summary"].interval[0], high=c["summary"].interval[1],
             )
             for c in costs
         ]  # fmt: skip
         if points:
-            svg = charts.tradeoff(
+            svg = tradeoff(
                 points, name=f"{title} {axis}", cost=axis, chance=bounds["chance"],
                 ceiling=bounds["ceiling"],
             )  # fmt: skip

@@ -17,8 +17,6 @@ from ...engine.evaluate import check_crops
 from ...engine.optim import group_parameters
 from ...engine.run import FREE_KEYS, flatten
 from ...engine.start import start_from
-from ...engine.temporal import ORDERS, Order, score_files
-from ...files import atomic
 from ...losses import Objective
 from ...models import VideoModel, create_model
 from ...models.base import models as known_models
@@ -26,87 +24,10 @@ from ...plain import from_plain, to_plain
 from ...types import JSON, EvalProtocol, InputSpec
 from ..profile import profile
 from .file import BACKWARD, Case, Study, slug
-from .sources import Bounds, Source, motion_name, open_source, titles
+from .job import JOB_FILE, RESULT_FILE, Job, order_tests, test_names
+from .sources import Source, motion_name, open_source, titles
 
-JOB_FILE = "job.json"
-RESULT_FILE = "result.json"
-ERROR_FILE = "error.txt"
-ORDERS_TITLE = "{} clips"  # the test conditions of `temporal: true`
 MAX_WORKERS = 8
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """One run of a study and its tests, as plain data: what a process of its own is given.
-
-    Attributes:
-        study: its name.
-        given: the data as the study names it.
-        data: the data's title.
-        path: what `load_data` takes.
-        definition: of a motion benchmark; "": none.
-        version: of the definition.
-        model: the model's title.
-        overrides: of the recipe, common ones first.
-        budget: in words; "": the recipe's own length.
-        recipe: complete, with the seed.
-        recipe_hash: of everything in it but the seed and what decides no number.
-        phase_steps: optimizer steps of each phase.
-        train_gmacs: of the whole training, backward passes counted as two forward passes.
-        tests: name -> case.
-        bounds: name -> what is known about that test.
-        temporal: whether to test on reversed, shuffled and frozen clips too.
-        fingerprint: of the splits and, as `test NAME`, of the videos of each test.
-    """
-
-    study: str
-    given: str
-    data: str
-    path: str
-    definition: str
-    version: int
-    model: str
-    overrides: tuple[str, ...]
-    budget: str
-    recipe: Recipe
-    recipe_hash: str
-    phase_steps: tuple[int, ...]
-    train_gmacs: float
-    tests: Mapping[str, Case]
-    bounds: Mapping[str, Bounds]
-    temporal: bool
-    fingerprint: Mapping[str, str]
-
-    @property
-    def name(self) -> str:
-        """Data, model and seed, for people."""
-        return f"{self.data} | {self.model} | seed {self.recipe.seed}"
-
-    @property
-    def steps(self) -> int:
-        """Of the whole training."""
-        return sum(self.phase_steps)
-
-    @property
-    def clips(self) -> int:
-        """Training clips that are looked at, all steps together."""
-        phases = zip(self.recipe.phases, self.phase_steps, strict=True)
-        return sum(phase.batch * steps for phase, steps in phases)
-
-    @property
-    def folder(self) -> Path:
-        """Of the run, below that of the study."""
-        return Path("runs") / self.data / slug(self.model) / f"seed{self.recipe.seed}"
-
-    def save(self, folder: Path) -> None:
-        """Writes `job.json` into the run's folder."""
-        with atomic(folder / JOB_FILE) as temporary:
-            temporary.write_text(json.dumps(to_plain(self), indent=1) + "\n", encoding="utf-8")
-
-    @classmethod
-    def load(cls, folder: Path) -> Job:
-        """Reads what `save` wrote."""
-        return from_plain(cls, json.loads((folder / JOB_FILE).read_text(encoding="utf-8")))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,25 +59,6 @@ class Plan:
     def cases(self) -> dict[str, tuple[str, ...]]:
         """Title of the data -> names of its tests, the first being the main one."""
         return {job.data: test_names(job) for job in self.jobs}
-
-
-def test_names(job: Job) -> tuple[str, ...]:
-    """The tests of a job in order, those on clips in another order of frames last."""
-    return (*job.tests, *(order_tests() if job.temporal else ()))
-
-
-def scores_file(job: Job, folder: Path, name: str) -> Path:
-    """Where the scores of a test lie; those of the plain test are the run's own."""
-    if job.tests.get(name) == Case():
-        return folder / "scores.parquet"
-    if job.temporal and name in (orders := order_tests()):
-        return score_files(folder)[orders[name]]
-    return folder / "tests" / slug(name) / "scores.parquet"
-
-
-def order_tests() -> dict[str, Order]:
-    """Name of the test -> order of the frames."""
-    return {ORDERS_TITLE.format(order): order for order in ORDERS}
 
 
 def make_plan(study: Study, out: Path, *, workers: int = 0, shown: bool = True) -> Plan:

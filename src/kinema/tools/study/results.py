@@ -16,8 +16,9 @@ from ...engine.runtime import command, commit, machine, versions
 from ...files import atomic
 from ...plain import to_plain
 from ...types import JSON
+from .job import ERROR_FILE, RESULT_FILE, Job, test_names
 from .page import State, write_page
-from .plan import ERROR_FILE, RESULT_FILE, Job, Plan, test_names
+from .plan import Plan
 from .summary import Reader, summarise_study
 
 FORMAT = 1

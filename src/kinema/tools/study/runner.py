@@ -19,7 +19,8 @@ from ...engine.session import Stopped
 from ...files import atomic
 from .board import Board
 from .file import Study, save_study
-from .plan import ERROR_FILE, MAX_WORKERS, RESULT_FILE, Job, Plan, make_plan
+from .job import ERROR_FILE, RESULT_FILE, Job
+from .plan import MAX_WORKERS, Plan, make_plan
 from .results import write_results
 
 LOCK_FILE = "study.lock"
@@ -181,7 +182,7 @@ class _Running:
         (self.folder / ERROR_FILE).unlink(missing_ok=True)
         self.output: IO[bytes] = (self.folder / OUTPUT_FILE).open("ab")
         self.begun = self.output.tell()
-        words = [sys.executable, "-m", f"{__package__}.job", str(self.folder)]
+        words = [sys.executable, "-m", f"{__package__}.process", str(self.folder)]
         self.process = subprocess.Popen(
             [*words, "--device", slot.device, "--jobs", str(jobs)],
             stdin=subprocess.PIPE,

@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from ...engine.metrics import Floats, Ints
 from ...engine.scores import read_scores
-from .plan import Job, Plan, scores_file
+from .job import Job, scores_file
+from .plan import Plan
 
 ROUNDS = 4000
 LEVEL = 0.95

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kinema.engine.charts import Point, _spread, pareto, tradeoff
+from kinema.tools.study.chart import Point, _spread, pareto, tradeoff
 
 
 def point(name: str, cost: float, share: float) -> Point:
