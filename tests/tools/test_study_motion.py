@@ -11,6 +11,7 @@ from kinema.data import motion_benchmark
 from kinema.data.motion_benchmark import Size
 from kinema.tools.study import make_plan
 from kinema.tools.study.file import Case, Entry, Study
+from kinema.tools.study.job import test_names as names_of_tests
 
 STUDY = Study(
     name="motion",
@@ -53,6 +54,9 @@ def test_own_tests_and_orders_keep_the_ceiling_of_the_videos(tmp_path: Path) -> 
     ceiling = motion_benchmark.read_benchmark(job.path).ceiling
     names = ["12 frames", "normal clips", "reversed clips", "shuffled clips", "frozen clips"]
     assert list(job.bounds) == names
+    plain = replace(study, tests={})
+    assert names_of_tests(make_plan(plain, tmp_path, shown=False).jobs[0])[-3:] == tuple(names[-3:])
+    assert "normal clips" not in make_plan(plain, tmp_path, shown=False).jobs[0].bounds
     assert all(bounds.ceiling == ceiling for bounds in job.bounds.values())
 
 

@@ -96,18 +96,19 @@ class Job:
 
 def test_names(job: Job) -> tuple[str, ...]:
     """The tests of a job in order, those on clips in another order of frames last."""
-    return (*job.tests, *(order_tests() if job.temporal else ()))
+    return (*job.tests, *(order_tests(job.tests) if job.temporal else ()))
 
 
 def scores_file(job: Job, folder: Path, name: str) -> Path:
     """Where the scores of a test lie; those of the plain test are the run's own."""
     if job.tests.get(name) == Case():
         return folder / "scores.parquet"
-    if job.temporal and name in (orders := order_tests()):
+    if job.temporal and name in (orders := order_tests(job.tests)):
         return score_files(folder)[orders[name]]
     return folder / "tests" / slug(name) / "scores.parquet"
 
 
-def order_tests() -> dict[str, Order]:
-    """Name of the test -> order of the frames."""
-    return {ORDERS_TITLE.format(order): order for order in ORDERS}
+def order_tests(tests: Mapping[str, Case]) -> dict[str, Order]:
+    """Name of the test -> order of the frames; the normal one where no other test has it."""
+    orders = ORDERS[1:] if Case() in tests.values() else ORDERS
+    return {ORDERS_TITLE.format(order): order for order in orders}

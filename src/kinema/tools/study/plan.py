@@ -170,12 +170,13 @@ def _job(study: Study, source: Source, title: str, workers: int) -> Job:
             check_crops(manifest, protocol)
             marks[f"test {name}"] = manifest.fingerprint()
     bounds = {name: source.bounds_of(case) for name, case in tests.items()}
-    if study.temporal:
-        if taken := set(tests) & set(order_tests()):
-            raise ValueError(f"tests: {min(taken)!r} is the name of a test of temporal: true")
-        bounds |= dict.fromkeys(order_tests(), source.bounds_of(Case()))
     frames = recipe.test_frames or recipe.phases[-1].frames
     tests = {name: _plain(case, source.split, frames) for name, case in tests.items()}
+    if study.temporal:
+        orders = order_tests(tests)
+        if taken := tests.keys() & orders.keys():
+            raise ValueError(f"tests: {min(taken)!r} is the name of a test of temporal: true")
+        bounds |= dict.fromkeys(orders, source.bounds_of(Case()))
     return Job(
         study=study.name,
         given=source.given,

@@ -111,7 +111,8 @@ def run_job(job: Job, folder: Path, device: str | None, jobs: int = 1) -> None:
         model, manifest = _model(folder, Case(), where), tested(job.path, splits, None)
         temporal_sensitivity(model, manifest, workers=job.recipe.workers, out=folder)
         write_report(folder)
-        tests |= {name: _figures(scores_file(job, folder, name)) for name in order_tests()}
+        names = order_tests(job.tests)
+        tests |= {name: _figures(scores_file(job, folder, name)) for name in names}
     result: dict[str, JSON] = {
         "jobs": jobs,
         "memory_mib": memory,
