@@ -24,7 +24,7 @@ from kinema.data.motion import MotionSpec, make_motion
 from kinema.engine.config import Phase, Recipe, load_recipe
 from kinema.plain import to_plain
 from kinema.tools.study import load_study, make_plan, runner
-from kinema.tools.study.file import Budget, Study, save_study
+from kinema.tools.study.file import Budget, Case, Study, save_study
 from kinema.tools.study.plan import chosen_recipe, recipe_hash
 from kinema.tools.study.results import COLUMNS
 from kinema.tools.study.runner import open_slots
@@ -62,6 +62,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         },
         "seeds": [3],
         "tests": {"normal": {}, "one frame of val": {"split": "val", "frames": 1}},
+        "temporal": True,
     }
     (folder / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
     return folder
@@ -133,9 +134,11 @@ def test_one_row_per_run_and_test_says_how_to_repeat_it(
     out, _, _ = finished
     rows = table(out)
     names = [(row["model"], row["test"]) for row in rows]
-    tests = ("normal", "one frame of val")
+    tests = ("normal", "one frame of val", "reversed clips", "shuffled clips", "frozen clips")
     assert names == [(model, test) for model in ("TSN", "TSM, shift 1/4") for test in tests]
-    plain, one_frame, shifted, _ = rows
+    plain, one_frame, _, _, frozen, shifted, *_ = rows
+    assert (frozen["split"], frozen["frames"], frozen["clips"]) == ("test", "4", "6")
+    assert "shuffled" in (out / plain["folder"] / "report.html").read_text()
     assert (plain["seed"], plain["steps"], plain["budget"]) == ("3", "60", "60 steps")
     assert (plain["split"], plain["frames"], plain["clips"]) == ("test", "4", "6")
     assert (one_frame["split"], one_frame["frames"]) == ("val", "1")
@@ -188,9 +191,9 @@ def test_other_settings_or_data_are_refused(finished: tuple[Path, int, float], p
     with pytest.raises(ValueError, match=r"recipe\.phases\.0\.steps was 60, is 20; choose another"):
         make_plan(replace(study, budget=Budget(steps=20)), out)
     with pytest.raises(
-        ValueError, match="of other settings, data or tests: fingerprint.test normal"
+        ValueError, match="of other settings, data or tests: fingerprint.test normal was"
     ):
-        make_plan(replace(study, tests={}), out)
+        make_plan(replace(study, tests={"only": Case()}), out)
 
 
 @pytest.mark.parametrize(
@@ -327,7 +330,7 @@ def test_answers_are_in_one_order(finished: tuple[Path, int, float]) -> None:
 def test_the_page_is_whole_and_names_everything(finished: tuple[Path, int, float]) -> None:
     page = (finished[0] / "page.html").read_text(encoding="utf-8")
     assert page.count("<svg") == page.count("</svg>") == 2  # multiply-adds and time
-    assert page.count("<table") == page.count("</table>") == 5  # open, two tests, cost, classes
+    assert page.count("<table") == page.count("</table>") == 8  # open, five tests, cost, classes
     assert not re.search(r'(src|href)="(?!data:|#)', page)
     assert "#010101" not in page
     assert "2 of 3" in page

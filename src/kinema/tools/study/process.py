@@ -23,16 +23,17 @@ from typing import cast
 import torch
 
 from ... import checkpoint
-from ...data import load_data
+from ...data import DataSplits, load_data
 from ...engine.evaluate import evaluate
 from ...engine.metrics import summarise
 from ...engine.report import write_report
 from ...engine.runtime import choose_device
 from ...engine.scores import read_scores
-from ...engine.temporal import temporal_sensitivity
+from ...engine.temporal import summarise_orders, temporal_sensitivity
 from ...engine.train import Stopped, train
 from ...files import atomic
 from ...models import VideoModel
+from ...plain import to_plain
 from ...types import JSON
 from ..profile import profile
 from .file import Case
@@ -108,9 +109,7 @@ def run_job(job: Job, folder: Path, device: str | None, jobs: int = 1) -> None:
             )  # fmt: skip
         tests[name] = _figures(path)
     if job.temporal:
-        model, manifest = _model(folder, Case(), where), tested(job.path, splits, None)
-        temporal_sensitivity(model, manifest, workers=job.recipe.workers, out=folder)
-        write_report(folder)
+        _test_orders(job, folder, splits, where)
         names = order_tests(job.tests)
         tests |= {name: _figures(scores_file(job, folder, name)) for name in names}
     result: dict[str, JSON] = {
@@ -121,6 +120,19 @@ def run_job(job: Job, folder: Path, device: str | None, jobs: int = 1) -> None:
     with atomic(folder / RESULT_FILE) as temporary:
         text = json.dumps({**result, "tests": tests}, indent=1)
         temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def _test_orders(job: Job, folder: Path, splits: DataSplits, device: torch.device) -> None:
+    """Scores the run's test in all orders of frames, and adds them to its card and its report."""
+    model, manifest = _model(folder, Case(), device), tested(job.path, splits, None)
+    found = temporal_sensitivity(model, manifest, workers=job.recipe.workers, out=folder)
+    probs = {order: result.probs for order, result in found.items()}
+    use = summarise_orders(probs, found["normal"].targets, model.spec.labels)
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    with atomic(folder / "card.json") as temporary:
+        text = json.dumps({**card, "temporal": to_plain(use.orders)}, indent=2)
+        temporary.write_text(text + "\n", encoding="utf-8")
+    write_report(folder)
 
 
 def _model(folder: Path, case: Case, device: torch.device) -> VideoModel:
