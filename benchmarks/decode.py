@@ -14,7 +14,6 @@ where they are installed, preferably in a folder of their own:
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -192,7 +191,8 @@ def verdict(times: Mapping[str, list[float]]) -> tuple[str, float]:
 
 
 def main() -> None:
-    """Measures, prints, writes."""
+    """Measures, prints, writes. torch has one thread throughout: what is compared are decoders."""
+    torch.set_num_threads(1)
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -225,7 +225,6 @@ def measure(title: str, path: Path, rounds: int) -> list[dict[str, object]]:
     for job, frames in jobs(count).items():
         differs = compare(path, frames, found)
         for threads in (1, 0):
-            torch.set_num_threads(threads or os.cpu_count() or 1)
             variants = {name: partial(read, path, frames, threads) for name, read in found.items()}
             wall, cpu = wall_and_cpu(variants, rounds)
             case = f"{title}: {job}, {'one thread' if threads else 'all threads'}"
