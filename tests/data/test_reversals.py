@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kinema.data.motion import CLASSES, PAIRS
+from kinema.data.motion_definitions import DIRECTIONS, LAYERS, ORDERS
 from kinema.data.reversals import reversal_pairs
 
 
@@ -16,6 +17,12 @@ def test_the_generated_motion_videos():
     """The two oscillations are no reversal of each other; every other pair is."""
     both = {a: b for a, b in PAIRS if a != "oscillate_slow"}
     assert partners(*CLASSES) == both | {b: a for a, b in both.items()}
+
+
+@pytest.mark.parametrize("pairs", [DIRECTIONS, LAYERS, ORDERS])
+def test_the_motion_benchmark(pairs):
+    both = dict(pairs) | {b: a for a, b in pairs}
+    assert partners(*both) == both
 
 
 @pytest.mark.parametrize(
