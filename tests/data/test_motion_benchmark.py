@@ -61,7 +61,7 @@ def test_what_changes_gets_another_version(definition: Definition) -> None:
 
 @EVERY
 def test_the_two_of_a_pair_hold_the_same_frames(definition: Definition) -> None:
-    assert len(definition.classes) == 8
+    assert len(definition.classes) == (4 if definition.name == "long_range" else 8)
     for split in definition.parts:
         for one, other in definition.pairs:
             first = definition.clip(split, one, 3, pixels=32)
@@ -120,7 +120,8 @@ def test_a_network_trained_on_single_frames_is_at_chance(definition: Definition)
     model.eval()
     assert accuracy(model, frames, targets) > 0.4  # it did learn what it was shown
     tested = one_frame_each(definition, "test", 16, frames=1)
-    assert abs(accuracy(model, *tested) - 1 / 8) < 3.3 * (1 / 8 * 7 / 8 / 128) ** 0.5
+    chance, count = 1 / len(definition.classes), len(tested[1])
+    assert abs(accuracy(model, *tested) - chance) < 3.3 * (chance * (1 - chance) / count) ** 0.5
     if definition.name == "background":
         correlated = one_frame_each(definition, "correlated", 16, frames=1)
         assert accuracy(model, *correlated) > 0.6
@@ -215,9 +216,9 @@ def test_a_drifting_ground_is_the_same_ground_elsewhere() -> None:
     ("split", "first", "rest"),
     [
         ("early", 0, 0),
-        ("late", 16, 0),
-        ("half_gap", None, 8),
-        ("full_gap", 0, 16),
+        ("late", 8, 0),
+        ("half_gap", None, 4),
+        ("full_gap", 0, 8),
         ("test", None, None),
     ],
 )
@@ -230,8 +231,8 @@ def test_long_range_places_its_events(split: str, first: int | None, rest: int |
             away = course(clip)[0]
             away = np.abs((away - np.median(away, axis=0) + 0.5) % 1 - 0.5) > 1e-6
             starts = {k: int(away[:, k].argmax()) - 1 for k in (one, other)}
-            assert away.sum(axis=0).tolist() == [6 if k in starts else 0 for k in range(4)]
-            gap = starts[other] - starts[one] - 8
+            assert away.sum(axis=0).tolist() == [10 if k in starts else 0 for k in range(4)]
+            gap = starts[other] - starts[one] - 12
             assert gap >= 0
             assert first in (None, starts[one])
             assert rest in (None, gap)

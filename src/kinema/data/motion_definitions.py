@@ -29,8 +29,6 @@ LAYERS = (
 ORDERS = (
     ("shake_then_nod", "nod_then_shake"),
     ("twist_then_swell", "swell_then_twist"),
-    ("shake_then_twist", "twist_then_shake"),
-    ("nod_then_swell", "swell_then_nod"),
 )
 
 
@@ -219,7 +217,7 @@ LONG_RANGE = Definition(
     claim="Relating events that lie far apart takes features that reach over the whole clip.",
     source="non-local networks, arXiv:1711.07971",
     pairs=ORDERS,
-    event=0.25,
+    event=0.375,
     swing=0.45,
     parts={
         "train": Part(gap=(0.0, 1.0), before=(0.0, 1.0), speed=(1.0, 1.0)),
@@ -231,11 +229,23 @@ LONG_RANGE = Definition(
         "full_gap": Part(gap=(1.0, 1.0), before=(0.0, 0.0), speed=(1.0, 1.0)),
     },
     conditions={
-        "anywhere": Condition(split="test", note="rests before, between and after as in training"),
-        "early": Condition(split="early", note="both events at once, then half a clip of rest"),
-        "late": Condition(split="late", note="half a clip of rest, then both events"),
-        "half_gap": Condition(split="half_gap", note="a quarter of the clip between the events"),
-        "full_gap": Condition(split="full_gap", note="half of the clip between the events"),
+        "anywhere": Condition(
+            split="test", note="rests before, between and after as in training", single_frame=0.25
+        ),
+        "early": Condition(
+            split="early",
+            note="both events at once, then a quarter of a clip of rest",
+            single_frame=0.25,
+        ),
+        "late": Condition(
+            split="late", note="a quarter of a clip of rest, then both events", single_frame=0.25
+        ),
+        "half_gap": Condition(
+            split="half_gap", note="an eighth of the clip between the events", single_frame=0.25
+        ),
+        "full_gap": Condition(
+            split="full_gap", note="a quarter of the clip between the events", single_frame=0.25
+        ),
     },
 )
 
