@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, get_args
 
 T = TypeVar("T", bound=Callable[..., object])
 
@@ -21,6 +21,14 @@ def suggest(name: str, known: Iterable[str]) -> str:
     """` (did you mean a, b?)` for the closest known names, or nothing."""
     close = difflib.get_close_matches(name, list(known), n=3)
     return f" (did you mean {', '.join(close)}?)" if close else ""
+
+
+def check_choice(name: str, value: str, kind: object) -> None:
+    """Raises ValueError unless `value` is one of the `Literal` called `kind`."""
+    choices = get_args(kind)
+    if value not in choices:
+        hint = suggest(str(value), choices)
+        raise ValueError(f"{name}={value!r} must be one of {', '.join(choices)}{hint}")
 
 
 class Registry(Generic[T]):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from ..registry import check_choice
 
 Affinity = Literal["embedded_gaussian", "gaussian", "dot_product"]
 
@@ -25,10 +27,7 @@ class NonLocal(nn.Module):
 
     def __init__(self, channels: int, affinity: Affinity = "embedded_gaussian") -> None:
         super().__init__()
-        if affinity not in get_args(Affinity):
-            raise ValueError(
-                f"non_local={affinity!r} must be one of {', '.join(get_args(Affinity))}"
-            )
+        check_choice("non_local", affinity, Affinity)
         inner = max(channels // 2, 1)
         self.affinity = affinity
         self.g = nn.Conv3d(channels, inner, 1)

@@ -7,7 +7,7 @@ a factory.
 from __future__ import annotations
 
 from functools import partial
-from typing import Literal, get_args
+from typing import Literal
 
 from torch import nn
 
@@ -17,6 +17,7 @@ from ..layers.mobilenet import MobileNetV2
 from ..layers.nonlocal_block import Affinity
 from ..layers.resnet import RESNETS, Site
 from ..layers.shift import CausalShift, TemporalShift
+from ..registry import check_choice
 from .base import VideoModel, register_model
 
 Place = Literal["residual", "block"]
@@ -52,8 +53,7 @@ def tsm_resnet(
         non_local: adds non-local blocks of this affinity in stages 2 and 3.
         temporal_pool: halves T in front of stage 2.
     """
-    if place not in get_args(Place):
-        raise ValueError(f"place={place!r} must be one of {', '.join(get_args(Place))}")
+    check_choice("place", place, Place)
     every = 2 if RESNETS[depth].depths[2] >= 23 else 1
 
     def make(site: Site) -> nn.Module | None:
