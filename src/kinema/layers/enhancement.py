@@ -177,21 +177,22 @@ def gated_memory(changes: Tensor, start: Tensor, update: nn.Linear) -> Tensor:
     """
     of_memory, of_change = update.weight.split(changes.shape[2], dim=1)
     pulls = F.linear(changes, of_change, update.bias)  # (N, T, 1 or R)
-
-    def follow(memory: Tensor, now: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        change, pull = now
-        gate = (pull + F.linear(memory, of_memory)).sigmoid()
-        memory = (1 - gate) * memory + gate * change
-        return memory, memory.clone()
-
     if torch.compiler.is_compiling() and torch.compiler.is_exporting():
-        # An exported graph keeps T open, a Python loop would fix it.
-        from torch._higher_order_ops.scan import scan
+        # A Python loop would fix T in the exported graph. Not `scan` around it: that compiles the
+        # step anew for every block of the network.
+        from torch._higher_order_ops.scan import scan_op
 
-        by_time = changes.transpose(0, 1).contiguous(), pulls.transpose(0, 1).contiguous()
-        return scan(follow, start.contiguous(), by_time)[1].transpose(0, 1)
+        by_time = [x.transpose(0, 1).contiguous() for x in (changes, pulls)]
+        return scan_op(_take_up, [start.contiguous()], by_time, (of_memory,))[1].transpose(0, 1)
     memory, memories = start, []
-    for now in zip(changes.unbind(1), pulls.unbind(1), strict=True):
-        memory, _ = follow(memory, now)
+    for change, pull in zip(changes.unbind(1), pulls.unbind(1), strict=True):
+        memory, _ = _take_up(memory, change, pull, of_memory)
         memories.append(memory)
     return torch.stack(memories, dim=1)
+
+
+def _take_up(memory: Tensor, change: Tensor, pull: Tensor, of_memory: Tensor) -> list[Tensor]:
+    """One frame of `gated_memory`: the new memory, twice, because `scan` stacks a second one."""
+    gate = (pull + F.linear(memory, of_memory)).sigmoid()
+    memory = (1 - gate) * memory + gate * change
+    return [memory, memory.clone() if torch.compiler.is_compiling() else memory]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from .auxiliary import AuxHead, AuxHeadConfig
+from .diversity import DiversityConfig, TemporalDiversity
 from .objective import CrossEntropy, CrossEntropyConfig, LossReport, LossTerm, Objective, TermConfig
 
-AnyTermConfig: TypeAlias = CrossEntropyConfig | AuxHeadConfig
+AnyTermConfig: TypeAlias = CrossEntropyConfig | AuxHeadConfig | DiversityConfig
 """The term configurations a recipe file may name, by their `kind`; a union that grows with them."""
 
 __all__ = [
-    "AnyTermConfig", "AuxHead", "AuxHeadConfig", "CrossEntropy", "CrossEntropyConfig", "LossReport",
-    "LossTerm", "Objective", "TermConfig",
+    "AnyTermConfig", "AuxHead", "AuxHeadConfig", "CrossEntropy", "CrossEntropyConfig",
+    "DiversityConfig", "LossReport", "LossTerm", "Objective", "TemporalDiversity", "TermConfig",
 ]  # fmt: skip
