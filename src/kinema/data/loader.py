@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
-import signal
-import sys
-import threading
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
@@ -16,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ..types import Batch, EvalProtocol, InputSpec, Sample
+from .fetch import Fetch, Fetched, Key, Reading, start_worker, whole
 from .flips import mirrored_label
 from .manifest import Manifest
 from .mixing import Mixing
@@ -30,11 +28,9 @@ from .transforms import (
     stack_channels,
     train_transform,
 )
-
-Key = tuple[int, int]  # epoch, index
+from .unread import OnError, Unread
 
 WORKER_TROUBLE = ("timed out", "exited unexpectedly", "is killed by")  # in texts of torch
-MIX_STREAM = 2  # keeps the random streams of one seed apart; `order` has 1
 
 
 def read_views(
@@ -104,9 +100,9 @@ class VideoDataset(Dataset[Sample]):
         Raises:
             VideoError: naming the file, the frame and the cause.
         """
-        epoch, index = key if isinstance(key, tuple) else (0, key)
+        epoch, index, *draw = key if isinstance(key, tuple) else (0, key)
         record, spec = self.manifest.records[index], self.spec
-        rng = np.random.default_rng((self.seed, epoch, index))
+        rng = np.random.default_rng((self.seed, epoch, index, *draw))
         short_side = self.transform.short_side
         with closing(open_reader(record, spec.modality, short_side=short_side)) as reader:
             clips, spans = read_views(reader, spec, self.sampler, self.transform, rng)
@@ -144,32 +140,6 @@ def collate(samples: Sequence[Sample]) -> Batch:
     )
 
 
-class _Fetch(Dataset[object]):
-    """What runs in a worker: a whole batch from its keys, or the error that a video raised.
-
-    The error travels as a value, so that it arrives with its parts and without a worker's trace.
-    """
-
-    def __init__(self, dataset: VideoDataset, mixing: Mixing | None, seed: int) -> None:
-        self.dataset, self.mixing, self.seed = dataset, mixing, seed
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, index: int) -> object:
-        return self.dataset[index]
-
-    def __getitems__(self, keys: list[Key]) -> Batch | VideoError:
-        try:
-            batch = collate([self.dataset[key] for key in keys])
-        except VideoError as error:
-            return error
-        if self.mixing is None:
-            return batch
-        words = [number for key in keys for number in key]
-        return self.mixing(batch, np.random.default_rng((self.seed, MIX_STREAM, *words)))
-
-
 class Loader:
     """Batches of a data set, epoch by epoch. Build it with `build_loader`.
 
@@ -189,12 +159,17 @@ class Loader:
         batch: int,
         workers: int,
         mixing: Mixing | None,
+        on_error: OnError,
         pin: bool,
         timeout: float,
     ) -> None:
         self.dataset, self.batch, self.timeout = dataset, batch, timeout
         self._order, self._workers, self._pin = order, workers, pin
-        self._fetch = _Fetch(dataset, mixing, order.seed)
+        self._reading = Reading(workers)
+        self._fetch = Fetch(
+            dataset, collate, order, mixing=mixing, on_error=on_error, reading=self._reading
+        )
+        self._unread: list[Unread] = []
         self._plan: list[list[Key]] = []
         self._loader: DataLoader[object] | None = None
 
@@ -214,21 +189,31 @@ class Loader:
             skip: batches at the beginning that are left out, without being read.
 
         Raises:
-            VideoError: for a video that cannot be read.
-            TimeoutError: no batch came in time; names the files of the batch.
+            VideoError: for a video that cannot be read, and with `skip` in training for one in
+                whose place no other could be read either.
+            TimeoutError: no batch came in time; names the file being read.
         """
         indices = self._order(epoch)
         steps = range(skip, self.steps_per_epoch)
         cuts = [indices[step * self.batch : (step + 1) * self.batch] for step in steps]
         self._plan[:] = [[(epoch, int(index)) for index in cut] for cut in cuts]
         plan = list(self._plan)
+        self._unread.clear()
         batches = iter(self._data_loader())
         for keys in plan:
             item = self._next(batches, keys)
             if isinstance(item, VideoError):
                 raise item
-            assert isinstance(item, Batch)
-            yield item
+            assert isinstance(item, Fetched)
+            self._unread += item.unread
+            if item.batch is not None:
+                yield item.batch
+
+    def take_unread(self) -> list[Unread]:
+        """What could not be read for the batches of this epoch since this was last asked."""
+        taken = list(self._unread)
+        self._unread.clear()
+        return taken
 
     def close(self) -> None:
         """Stops the workers. The next epoch would start new ones."""
@@ -242,14 +227,26 @@ class Loader:
             if not any(sign in text for sign in WORKER_TROUBLE):
                 raise
             self.close()
-            paths = ", ".join(str(self.dataset.manifest.records[i].path) for _, i in keys)
             if "timed out" in text:
-                cause = f"no batch came within timeout={self.timeout:g} s"
-                raise TimeoutError(f"{cause}; the files waited for are: {paths}") from None
+                files = self._files(self._reading.for_batch([key[1] for key in keys]), keys)
+                raise TimeoutError(
+                    f"no batch came within timeout={self.timeout:g} s; {files}"
+                ) from None
+            numbers = re.search(r"pid(?:\(s\))? ([\d, ]+)", text)
+            processes = [int(n) for n in numbers[1].split(",")] if numbers else []
             raise RuntimeError(
-                f"a loader process died ({text.splitlines()[0]}); the files waited for are: "
-                f"{paths}; if memory or /dev/shm is short, use fewer workers"
+                f"a loader process died ({text.splitlines()[0]}); "
+                f"{self._files(self._reading.by_process(processes), keys)}; "
+                "if memory or /dev/shm is short, use fewer workers"
             ) from None
+
+    def _files(self, read: Sequence[int], keys: Sequence[Key]) -> str:
+        """The files being read, or where that is not known those of the batch waited for."""
+        indices = read or [key[1] for key in keys]
+        paths = ", ".join(str(self.dataset.manifest.records[i].path) for i in indices)
+        plural = len(indices) > 1
+        doing = "being read" if read else "waited for"
+        return f"the file{'s' * plural} {doing} {'are' if plural else 'is'}: {paths}"
 
     def _data_loader(self) -> DataLoader[object]:
         if self._loader is None:
@@ -257,10 +254,10 @@ class Loader:
                 self._fetch,
                 batch_sampler=self._plan,
                 num_workers=self._workers,
-                collate_fn=_whole,
+                collate_fn=whole,
                 pin_memory=self._pin,
                 timeout=self.timeout if self._workers else 0,
-                worker_init_fn=_start_worker,
+                worker_init_fn=start_worker,
                 persistent_workers=self._workers > 0,
                 # its own: the default would draw from the global generator at every epoch
                 generator=torch.Generator(),
@@ -280,6 +277,7 @@ def build_loader(
     world: int = 1,
     drop_last: bool = False,
     augment: Augment | None = None,
+    on_error: OnError = "raise",
     pin: bool = False,
     timeout: float = 300.0,
 ) -> Loader:
@@ -296,6 +294,8 @@ def build_loader(
         world: number of processes.
         drop_last: leave out the batch at the end that is not full.
         augment: gives mixup and cutmix, which mix the clips of a batch; targets become (N, K).
+        on_error: what an unreadable video does: `raise`, or `skip`, see `Fetch`; those skipped are
+            told by `take_unread`.
         pin: page-locked batches, for a GPU.
         timeout: seconds to wait for a batch from the workers; 0: for ever.
 
@@ -339,31 +339,7 @@ def build_loader(
         batch=batch,
         workers=workers,
         mixing=mixing,
+        on_error=on_error,
         pin=pin,
         timeout=timeout,
     )
-
-
-def _whole(item: object) -> object:
-    """Batches arrive whole; there is nothing to collate."""
-    return item
-
-
-def _start_worker(worker: int) -> None:
-    """One thread per process; a signal to the whole group is the parent's business.
-
-    A parent that is gone ends its workers by itself: torch's look after it.
-    """
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        threading.Thread(target=_obey, args=(os.getppid(),), daemon=True).start()
-
-
-def _obey(parent: int) -> None:
-    """Ends the process when the parent asks for it, and nobody else."""
-    if sys.platform == "linux":
-        while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
-            continue
-        os._exit(0)

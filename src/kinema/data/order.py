@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-ORDER_STREAM = 1  # keeps the random streams of one seed apart
+ORDER_STREAM, INSTEAD_STREAM = 1, 3  # keep the random streams of one seed apart; `fetch` has 2
 
 
 class EpochOrder:
@@ -41,9 +41,9 @@ class EpochOrder:
         world: int,
         drop_last: bool,
     ) -> None:
-        self.seed, self.drop_last = seed, drop_last
+        self.seed, self.shuffle, self.drop_last = seed, shuffle, drop_last
         self._labels = np.asarray(labels, dtype=np.int64)
-        self._shuffle, self._balanced, self._rank, self._world = shuffle, balanced, rank, world
+        self._balanced, self._rank, self._world = balanced, rank, world
         if not shuffle:
             self.items = len(range(rank, len(labels), world))
         elif drop_last:
@@ -54,13 +54,29 @@ class EpochOrder:
     def __call__(self, epoch: int) -> NDArray[np.int64]:
         """Indices of this rank's items."""
         count = len(self._labels)
-        if not self._shuffle:
+        if not self.shuffle:
             return np.arange(self._rank, count, self._world)
         rng = np.random.default_rng((self.seed, ORDER_STREAM, epoch))
         if self._balanced:
-            classes, where, sizes = np.unique(self._labels, return_inverse=True, return_counts=True)
-            chances = 1 / sizes[where] / len(classes)
-            order = rng.choice(count, size=count, p=chances)
+            order = rng.choice(count, size=count, p=self._chances())
         else:
             order = rng.permutation(count)
         return np.resize(order, self.items * self._world)[self._rank :: self._world]
+
+    def instead(self, epoch: int, index: int, draw: int) -> int:
+        """The item that may take an item's place: any, with the chances of a training epoch.
+
+        Args:
+            epoch: counted from 0.
+            index: the item it stands for.
+            draw: from 1 on; each gives another item.
+        """
+        rng = np.random.default_rng((self.seed, INSTEAD_STREAM, epoch, index, draw))
+        chances = self._chances() if self._balanced else None
+        return int(rng.choice(len(self._labels), p=chances))
+
+    def _chances(self) -> NDArray[np.float64]:
+        """(n,) chances of the items that make every class equally likely."""
+        _, where, sizes = np.unique(self._labels, return_inverse=True, return_counts=True)
+        chances: NDArray[np.float64] = 1 / sizes[where] / len(sizes)
+        return chances
