@@ -5,7 +5,6 @@ import signal
 import time
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -161,7 +160,7 @@ def test_beyond_the_cap_the_error_says_what_to_do() -> None:
     causes = [f"/v/{i}.mp4: cut off" for i in range(4)]
     check_unread(causes[:3], 300, max_skipped=0.01, split="train")
     expected = (
-        r"at least 4 of 300 train videos cannot be read, max_skipped=0\.01 allows 3; the first "
+        r"train: at least 4 of 300 videos cannot be read, max_skipped=0\.01 allows 3; the first "
         r"are: /v/0.mp4: cut off; /v/1.mp4: cut off; /v/2.mp4: cut off; `kinema data check` finds"
     )
     with pytest.raises(TooManyUnreadError, match=expected):

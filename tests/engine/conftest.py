@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -44,6 +45,23 @@ def splits(tmp_path_factory) -> DataSplits:
             records.append(Record(f"{name}/{i}", path, i % 3))
         parts[name] = Manifest(f"tiny {name}", LABELS, tuple(records))
     return DataSplits(parts["train"], parts["val"], parts["test"])
+
+
+def damage(manifest: Manifest, places: tuple[int, ...], folder: Path) -> Manifest:
+    """The manifest with files that are no videos at some places."""
+    records = list(manifest.records)
+    for place in places:
+        path = folder / f"{manifest.name} {place}.mp4"
+        path.write_bytes(b"no video at all")
+        records[place] = replace(records[place], path=path)
+    return replace(manifest, records=tuple(records))
+
+
+@pytest.fixture(scope="session")
+def damaged(splits, tmp_path_factory) -> DataSplits:
+    """The splits with two unreadable training videos, one for validation and no test."""
+    folder = tmp_path_factory.mktemp("damaged")
+    return DataSplits(damage(splits.train, (4, 9), folder), damage(splits.val, (1,), folder))
 
 
 @pytest.fixture(scope="session")

@@ -35,11 +35,13 @@ def exact(recipe):
 
 
 @pytest.fixture(scope="module")
-def folder(exact, splits, tmp_path_factory):
+def folder(exact, splits, damaged, tmp_path_factory):
     """Holds the results of one process in `one` and of two in `two`."""
     folder = tmp_path_factory.mktemp("distributed")
     for name in ("train", "val", "test"):
         getattr(splits, name).save(folder / f"{name}.jsonl")
+    damaged.train.save(folder / "damaged_train.jsonl")
+    damaged.val.save(folder / "damaged_val.jsonl")
     save_recipe(exact, folder / "recipe.yaml")
     script = Path(__file__).with_name("two_processes.py")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
@@ -58,6 +60,7 @@ def folder(exact, splits, tmp_path_factory):
     assert done.returncode == 0, done.stderr[-4000:]
     (folder / "told.txt").write_text(done.stdout)
     train(exact, splits, folder / "one", device="cpu")
+    train(override(exact, ["on_error=skip"]), damaged, folder / "one_skipped", device="cpu")
     last = folder / "two/last.safetensors"
     options = {"protocol": "2x3", "device": "cpu", "workers": 0}
     evaluate(last, splits.val, out=folder / "one.parquet", **options)
@@ -104,6 +107,33 @@ def test_every_order_of_frames_is_exact(folder, splits):
         assert two.column("id").to_pylist() == [r.id for r in splits.val.records]
         logits = torch.tensor(two.column("logits").to_pylist())
         torch.testing.assert_close(logits, one[order].logits[:, 0], rtol=1e-4, atol=1e-5)
+
+
+def test_unreadable_videos_are_skipped_alike(folder, damaged):
+    """Both ranks keep their steps; the substitutes, the counts and the figures are those of one."""
+    cards, weights = [], []
+    for name in ("one_skipped", "two_skipped"):
+        cards.append(json.loads((folder / name / "card.json").read_text()))
+        weights.append(checkpoint.load(folder / name / "last.safetensors").state_dict())
+    one, two = cards
+    assert one["unread"] == two["unread"]
+    bad = {split: [r.id for r in getattr(damaged, split).records] for split in ("train", "val")}
+    assert set(one["unread"]["train"]) <= {bad["train"][4], bad["train"][9]}
+    assert len(one["unread"]["train"]) == 2, "the step must meet both"
+    assert set(one["unread"]["val"]) == {bad["val"][1]}
+    for key in weights[0]:
+        torch.testing.assert_close(weights[1][key], weights[0][key], rtol=1e-4, atol=1e-6, msg=key)
+    assert (one["metrics"]["clips"], one["metrics"]["unread"]) == (5, 1)
+    for key in ("top1", "top5", "mean_class", "clips", "unread"):
+        assert one["metrics"][key] == two["metrics"][key]
+    ids = pq.read_table(folder / "two_skipped" / "scores.parquet").column("id").to_pylist()
+    assert ids == [i for i in bad["val"] if i != bad["val"][1]]
+
+
+def test_every_process_ends_at_the_cap(folder):
+    capped = [(folder / f"capped{rank}.txt").read_text() for rank in (0, 1)]
+    assert capped[0] == capped[1]
+    assert capped[0].startswith("train: at least 2 of 14 videos cannot be read, max_skipped=1 ")
 
 
 def test_the_command_speaks_once(folder, splits):

@@ -91,6 +91,7 @@ def test_scores_file(model, splits, tmp_path):
         "protocol": "2x3",
         "average": "prob",
         "fingerprint": splits.val.fingerprint(),
+        "unread": [],
     }
 
 

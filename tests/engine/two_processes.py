@@ -11,6 +11,7 @@ import torch
 
 from kinema.cli import main
 from kinema.data import DataSplits, Manifest
+from kinema.data.unread import TooManyUnreadError
 from kinema.engine import train as train_module
 from kinema.engine.config import load_recipe, override
 from kinema.engine.evaluate import evaluate
@@ -51,6 +52,13 @@ if __name__ == "__main__":
     )
     words = [str(folder / "two/last.safetensors"), str(folder / "val.jsonl"), "--device", "cpu"]
     main(["eval", *words, "--workers", "0", "--json", "--out", str(folder / "eval")])
+    damaged = DataSplits(*(Manifest.load(folder / f"damaged_{n}.jsonl") for n in ("train", "val")))
+    bearing = override(recipe, ["on_error=skip"])
+    train(bearing, damaged, folder / "two_skipped", device="cpu")
+    try:
+        train(override(bearing, ["max_skipped=1"]), damaged, folder / "two_capped", device="cpu")
+    except TooManyUnreadError as error:
+        (folder / f"capped{os.environ['RANK']}.txt").write_text(str(error))
     train(in_an_epoch, splits, folder / "whole", device="cpu")
     stop_after(2)
     try:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ..models import VideoModel
     from ..types import JSON
 
+SHOWN = 5  # unreadable videos that are named; --out has all of them in card.json
+
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
@@ -51,6 +53,19 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--workers", type=int, default=-1, help="decoding processes (as many as cores)"
     )
+    parser.add_argument(
+        "--on-error",
+        choices=("raise", "skip"),
+        default="raise",
+        help="what an unreadable video does: end the test, or count as not recognised (raise)",
+    )
+    parser.add_argument(
+        "--max-skipped",
+        type=float,
+        default=0.01,
+        metavar="SHARE|NUMBER",
+        help="unreadable videos that --on-error skip bears (0.01, and three at any rate)",
+    )
     parser.add_argument("--device", help="cpu, cuda, cuda:1 (a GPU if there is one)")
 
 
@@ -66,7 +81,13 @@ def run(args: Namespace) -> int:
     if args.frames is not None:
         model.spec = replace(model.spec, input=replace(model.spec.input, frames=args.frames))
     split, manifest = held_out(args.data, args.split)
-    options = {"protocol": args.protocol, "batch": args.batch, "workers": args.workers}
+    options = {
+        "protocol": args.protocol,
+        "batch": args.batch,
+        "workers": args.workers,
+        "on_error": args.on_error,
+        "max_skipped": args.max_skipped,
+    }
     if args.temporal:
         results = temporal_sensitivity(model, manifest, out=args.out, **options)
     else:
@@ -88,6 +109,7 @@ def tell(
     results: Mapping[Order, Evaluation],
 ) -> None:
     """Writes what --out asks for and prints the figures."""
+    from ..engine.announce import unread_text
     from ..engine.report import write_report
     from ..engine.temporal import summarise_orders
     from ..plain import to_plain
@@ -106,8 +128,12 @@ def tell(
         return
     count = result.metrics.clips
     videos = f"all {count} videos" if split == "all" else f"{count} videos of {split}"
-    frames = model.spec.input.frames
-    print(f"{model.spec.name} on {videos}, protocol {result.protocol.name}, {frames} frames\n")
+    frames, unread = model.spec.input.frames, unread_text(result.metrics)
+    for one in result.unread[:SHOWN]:
+        print(f"unreadable: {one.cause}")
+    print(
+        f"{model.spec.name} on {videos}, protocol {result.protocol.name}, {frames} frames{unread}\n"
+    )
     if use:
         print_orders(use, chance=1 / len(model.spec.labels))
     else:
@@ -130,7 +156,11 @@ def print_table(model: VideoModel, result: Evaluation) -> None:
     print(f"  loss        {m.loss:>7.3f}   calibration error {m.ece:.1%}\n")
     width = max(5, *map(len, labels))
     print(f"  {'class':<{width}} {'videos':>7} {'recall':>7} {'precision':>10} {'F1':>7}")
-    rows = [row for row in per_class(result.probs, result.targets) if row.support]
+    rows = [
+        row
+        for row in per_class(result.probs, result.targets, unread=result.unread_targets)
+        if row.support
+    ]
     for row in sorted(rows, key=lambda row: row.recall):
         print(
             f"  {labels[row.index]:<{width}} {row.support:>7} {row.recall:>7.1%} "
@@ -192,6 +222,7 @@ def write_card(
         "frames": model.spec.input.frames,
         "versions": versions(),
         "machine": machine(),
+        "unread": {one.id: one.cause for one in result.unread},
         "metrics": to_plain(result.metrics),
     }
     if use:
@@ -219,5 +250,6 @@ VERB = Verb(
         "kinema eval model.safetensors ucf101:/videos/ucf101 --split val --json",
         "kinema eval runs/first/model.safetensors clips/ --temporal --out runs/first/temporal",
         "kinema eval model.safetensors data/tempo --split faster",
+        "kinema eval model.safetensors clips/ --on-error skip --max-skipped 20",
     ),
 )

@@ -38,6 +38,11 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--source", help="the repository the file of --init was released with")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="the run folder (runs/NAME)")
     parser.add_argument("--name", help="what the run is called (the data's and the model's name)")
+    parser.add_argument(
+        "--on-error",
+        choices=("raise", "skip"),
+        help="what an unreadable video does: end the run, or be replaced and counted (raise)",
+    )
     parser.add_argument("--resume", action="store_true", help="go on with the run in the folder")
     parser.add_argument("--device", help="cpu, cuda, cuda:1 (a GPU if there is one)")
 
@@ -83,6 +88,8 @@ def chosen_recipe(args: Namespace) -> Recipe:
         recipe = replace(recipe, init=args.init, init_source=args.source or "")
     elif args.source:
         raise ValueError(f"--source {args.source} says what --init FILE is; give --init too")
+    if args.on_error:
+        recipe = replace(recipe, on_error=args.on_error)
     recipe = override(recipe, args.overrides)
     if args.name:
         return replace(recipe, name=args.name)
@@ -108,6 +115,7 @@ VERB = Verb(
         "kinema train clips/ --model tsm_resnet18 phases.0.epochs=40 phases.0.lr=0.02",
         "kinema train list.csv --recipe mine.yaml --out runs/third",
         "kinema train ucf101:/videos/ucf101 --model tsn_resnet50 eval=10x3",
+        "kinema train clips/ --model tsm_resnet50 --on-error skip max_skipped=20",
         "kinema train clips/ --model tsm_resnet50 --resume",
         "torchrun --nproc-per-node 4 -m kinema train clips/ --model tsm_resnet50",
     ),

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from .loader import VideoDataset
 
 Key: TypeAlias = tuple[int, ...]
-"""(epoch, index), and for a video that takes another's place (epoch, index, that one's index, draw).
-"""
+"""(epoch, index); for a video in another's place (epoch, index, that one's index, draw)."""
 
 MIX_STREAM = 2  # keeps the random streams of one seed apart; `order` has 1 and 3
 DRAWS = 20  # other videos that are tried in the place of an unreadable one
@@ -182,6 +181,23 @@ def start_worker(worker: int) -> None:
     if sys.platform == "linux":
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         threading.Thread(target=_obey, args=(os.getppid(),), daemon=True).start()
+
+
+def end_workers(batches: object) -> None:
+    """Ends the processes of torch's iterator after one of them has died or hangs.
+
+    While a dead one is on torch's list, torch raises its error again at the end of every other
+    process, wherever the program is by then. The iterator lives as long as somebody keeps the
+    traceback, so it is told; meanwhile nobody listens to ends of processes.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    listening = main and hasattr(signal, "SIGCHLD")
+    before = signal.signal(signal.SIGCHLD, signal.SIG_DFL) if listening else None
+    try:
+        getattr(batches, "_shutdown_workers", lambda: None)()
+    finally:
+        if listening:
+            signal.signal(signal.SIGCHLD, before)
 
 
 def _obey(parent: int) -> None:

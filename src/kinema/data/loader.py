@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ..types import Batch, EvalProtocol, InputSpec, Sample
-from .fetch import Fetch, Fetched, Key, Reading, start_worker, whole
+from .fetch import Fetch, Fetched, Key, Reading, end_workers, start_worker, whole
 from .flips import mirrored_label
 from .manifest import Manifest
 from .mixing import Mixing
@@ -226,6 +226,7 @@ class Loader:
             text = str(error)
             if not any(sign in text for sign in WORKER_TROUBLE):
                 raise
+            end_workers(batches)
             self.close()
             if "timed out" in text:
                 files = self._files(self._reading.for_batch([key[1] for key in keys]), keys)

@@ -72,7 +72,7 @@ def check_unread(causes: Sequence[str], videos: int, *, max_skipped: float, spli
     limit = allowed(max_skipped, videos)
     if len(causes) > limit:
         raise TooManyUnreadError(
-            f"at least {len(causes)} of {videos} {split} videos cannot be read, "
+            f"{split}: at least {len(causes)} of {videos} videos cannot be read, "
             f"max_skipped={max_skipped:g} allows {limit}; the first are: "
             f"{'; '.join(causes[:SHOWN])}; `kinema data check` finds all of them and writes "
             "manifests without them"

@@ -12,6 +12,7 @@ from ..models import VideoModel
 from ..plain import to_plain
 from ..types import JSON
 from .config import Recipe
+from .metrics import Metrics
 from .run import Place, Row, RunFolder
 from .runtime import Runtime, command, commit, machine, versions
 from .start import StartReport
@@ -122,6 +123,14 @@ def waiting_hint(history: Sequence[Row], recipe: Recipe) -> str:
     return f"; {share:.0%} of the time went to waiting for data: {remedy}"
 
 
+def unread_text(metrics: Metrics) -> str:
+    """What must stand behind a figure that has unreadable videos in it; "": it has none."""
+    if not metrics.unread:
+        return ""
+    count = f"{metrics.unread} of {metrics.clips}"
+    return f"; {count} videos could not be read and count as not recognised"
+
+
 def result_card(
     recipe: Recipe,
     splits: DataSplits,
@@ -142,6 +151,7 @@ def result_card(
             "classes": len(splits.train.labels),
             "fingerprint": dict(fingerprint),
         },
+        "unread": {name: to_plain(found) for name, found in place.unread.items() if found},
         "decoder": decoder_version(),
         "protocol": recipe.eval.name,
         "seed": recipe.seed,

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias, cast
 import yaml
 
 from ..data.transforms import Augment
+from ..data.unread import MAX_SKIPPED, OnError, allowed
 from ..files import atomic
 from ..losses import AnyTermConfig, CrossEntropyConfig
 from ..plain import from_plain, to_plain
@@ -190,6 +191,10 @@ class Recipe:
         eval_every: epochs between validations; the end of a phase always has one.
         save_every: optimizer steps between saves within an epoch; 0: at the ends of epochs only.
         tensorboard: also write event files.
+        on_error: what a video does that cannot be read: `raise` ends the run; `skip` gives its
+            place in a training batch to another one and counts it as not recognised in a test.
+        max_skipped: unreadable videos of a split that `skip` bears: below 1 a share, of which there
+            may always be three; from 1 on a number.
     """
 
     model: str
@@ -218,9 +223,12 @@ class Recipe:
     eval_every: int = 1
     save_every: int = 500
     tensorboard: bool = False
+    on_error: OnError = "raise"
+    max_skipped: float = MAX_SKIPPED
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "model_args", to_plain(self.model_args))
+        allowed(self.max_skipped, 1)  # refuses what has no sense
         if not self.phases:
             raise ValueError("phases must hold at least one phase")
         if not self.loss:

@@ -29,6 +29,14 @@ from ..data import (
 )
 from ..data.datasets import VAL_SHARE, read_parts
 from ..data.splitting import split_by_source
+from ..data.unread import (
+    MAX_SKIPPED,
+    OnError,
+    TooManyUnreadError,
+    Unread,
+    allowed,
+    check_unread,
+)
 from ..files import atomic
 from ..models import VideoModel
 from ..progress import Progress, console
@@ -58,7 +66,8 @@ class Evaluation:
     """The result of a test, in the manifest's order.
 
     ids of length n, targets (n,) int64 in the model's labels, logits (n, V, K) float32, spans (n,
-    V, 2) float64 seconds, probs (n, K) float64 with rows that sum to one.
+    V, 2) float64 seconds, probs (n, K) float64 with rows that sum to one; unread and their
+    unread_targets are the videos that could not be read, which are not among the n.
     """
 
     ids: tuple[str, ...]
@@ -68,6 +77,8 @@ class Evaluation:
     probs: npt.NDArray[np.float64]
     metrics: Metrics
     protocol: EvalProtocol
+    unread: tuple[Unread, ...] = ()
+    unread_targets: tuple[int, ...] = ()
 
 
 def evaluate(
@@ -78,6 +89,8 @@ def evaluate(
     device: str | torch.device | None = None,
     batch: int = 8,
     workers: int = -1,
+    on_error: OnError = "raise",
+    max_skipped: float = MAX_SKIPPED,
     out: Path | None = None,
 ) -> Evaluation:
     """Tests a model on labelled videos.
@@ -89,9 +102,14 @@ def evaluate(
         device: None: a GPU if there is one, for a model given as a path; else where the model is.
         batch: clips in one forward pass.
         workers: decoding processes; -1: as many as there are cores, at most 8.
+        on_error: what an unreadable video does: `raise`, or `skip`: it is told in the result and
+            counts as not recognised.
+        max_skipped: how many may be skipped, see `allowed`.
         out: where the scores file goes, one row per view; None: nowhere.
 
     Raises:
+        VideoError: for an unreadable video, with `raise`.
+        TooManyUnreadError: for too many of them, with `skip`.
         ValueError: for labels the model does not know, videos without a label, and ten crops of
             classes that a mirror changes.
         NonFiniteError: for logits that are no numbers.
@@ -104,6 +122,8 @@ def evaluate(
         device=device,
         batch=batch,
         workers=workers,
+        on_error=on_error,
+        max_skipped=max_skipped,
         out={"": out} if out else {},
     )[""]
 
@@ -117,6 +137,8 @@ def evaluate_variants(
     device: str | torch.device | None = None,
     batch: int = 8,
     workers: int = -1,
+    on_error: OnError = "raise",
+    max_skipped: float = MAX_SKIPPED,
     out: Mapping[Name, Path] | None = None,
 ) -> dict[Name, Evaluation]:
     """Tests a model on several variants of the same clips; every video is decoded once.
@@ -129,6 +151,8 @@ def evaluate_variants(
         device: where to compute.
         batch: clips in one forward pass.
         workers: decoding processes.
+        on_error: what an unreadable video does.
+        max_skipped: how many may be skipped.
         out: name of a variant -> where its scores file goes.
 
     Returns:
@@ -148,9 +172,20 @@ def evaluate_variants(
     if file and runtime.first and trained_on(file, manifest):
         console.print(REMEMBERED, soft_wrap=True)
     model.to(runtime.device)
-    loader = eval_loader(model, manifest, protocol, runtime, batch=batch, workers=workers)
+    loader = eval_loader(
+        model, manifest, protocol, runtime, batch=batch, workers=workers, on_error=on_error
+    )
     try:
-        results = score_variants(model, manifest, loader, variants, protocol, runtime, limit=batch)
+        results = score_variants(
+            model,
+            manifest,
+            loader,
+            variants,
+            protocol,
+            runtime,
+            limit=batch,
+            max_skipped=max_skipped,
+        )
     finally:
         loader.close()
     if runtime.first:
@@ -238,6 +273,7 @@ def eval_loader(
     *,
     batch: int,
     workers: int,
+    on_error: OnError = "raise",
 ) -> Loader:
     """The loader of a test: this process's share of the videos, none twice, none left out.
 
@@ -252,6 +288,7 @@ def eval_loader(
         workers=share_workers(workers, runtime),
         shuffle=False,
         drop_last=False,
+        on_error=on_error,
         rank=runtime.rank,
         world=runtime.world,
         pin=runtime.device.type == "cuda",
@@ -272,18 +309,29 @@ def score(
     *,
     limit: int,
     title: str = "test",
+    max_skipped: float = MAX_SKIPPED,
 ) -> Evaluation:
     """Scores a loader's videos on all processes and puts the results together on each.
 
     The number of videos need not divide by the processes: each has its own share, and results are
-    filed by id.
+    filed by id. Where the loader skips unreadable videos, those of all processes are put together
+    before they are counted, so every process comes to the same end.
 
     Raises:
+        TooManyUnreadError: for more unreadable videos than `max_skipped` allows, or no other ones.
         NonFiniteError: for logits that are no numbers; names the first video.
     """
     variants = {"": as_read}
     found = score_variants(
-        model, manifest, loader, variants, protocol, runtime, limit=limit, title=title
+        model,
+        manifest,
+        loader,
+        variants,
+        protocol,
+        runtime,
+        limit=limit,
+        title=title,
+        max_skipped=max_skipped,
     )
     return found[""]
 
@@ -298,15 +346,21 @@ def score_variants(
     *,
     limit: int,
     title: str = "test",
+    max_skipped: float = MAX_SKIPPED,
 ) -> dict[Name, Evaluation]:
     """`score`, for several variants of every batch: name -> result."""
     label_of = label_map(manifest, model)
     rows: list[tuple[str, list[Tensor]]] = []  # id, spans, logits of each variant
+    unread: list[Unread] = []
+    most = allowed(max_skipped, len(manifest))
     training = model.training
     model.eval()
     try:
         with Progress(f"{title} {protocol.name}", len(manifest), shown=runtime.first) as bar:
             for batch in loader.epoch(0):
+                unread += loader.take_unread()
+                if len(unread) > most:
+                    break
                 wholes = [batch.spans]
                 for show in variants.values():
                     clips = show(batch, model.spec.input)
@@ -318,12 +372,22 @@ def score_variants(
                     for i, video in enumerate(batch.ids)
                 ]
                 bar.advance(min(len(batch.ids) * runtime.world, len(manifest) - bar.done))
+            unread += loader.take_unread()  # of batches behind the last one that could be read
     finally:
         model.train(training)
-    found = {video: parts for share in runtime.gather(rows) for video, parts in share}
-    ids = tuple(record.id for record in manifest.records)
+    gathered = runtime.gather((rows, unread))
+    failed = {one.id: one for _, part in gathered for one in part}
+    skipped = [record for record in manifest.records if record.id in failed]
+    causes = [failed[record.id].cause for record in skipped]
+    check_unread(causes, len(manifest), max_skipped=max_skipped, split=title)
+    found = {video: parts for share, _ in gathered for video, parts in share}
+    if not found:
+        raise TooManyUnreadError(f"none of the {len(manifest)} videos can be read: {causes[0]}")
+    read = [record for record in manifest.records if record.id in found]
+    ids = tuple(record.id for record in read)
     spans, *scored = (torch.stack(parts) for parts in zip(*(found[i] for i in ids), strict=True))
-    targets = np.array([label_of[record.label] for record in manifest.records], np.int64)
+    targets = np.array([label_of[record.label] for record in read], np.int64)
+    missed = tuple(label_of[record.label] for record in skipped)
     results = {}
     for name, logits in zip(variants, scored, strict=True):
         bad = (~logits.isfinite()).flatten(1).any(1).tolist()
@@ -339,8 +403,10 @@ def score_variants(
             logits=logits,
             spans=spans,
             probs=probs,
-            metrics=summarise(probs, targets),
+            metrics=summarise(probs, targets, unread=missed),
             protocol=protocol,
+            unread=tuple(failed[record.id] for record in skipped),
+            unread_targets=missed,
         )
     return results
 
@@ -380,7 +446,8 @@ def label_map(manifest: Manifest, model: VideoModel) -> dict[int | None, int]:
 def write_scores(result: Evaluation, manifest: Manifest, model: VideoModel, path: Path) -> None:
     """One row per view: id, path, target, view, start and end in seconds, logits.
 
-    Labels, protocol and the data's fingerprint are in the schema's metadata.
+    Labels, protocol, the data's fingerprint and the videos that could not be read are in the
+    schema's metadata.
     """
     count, views, classes = result.logits.shape
     path_of = {record.id: str(record.path.resolve()) for record in manifest.records}
@@ -391,6 +458,10 @@ def write_scores(result: Evaluation, manifest: Manifest, model: VideoModel, path
         "protocol": result.protocol.name,
         "average": result.protocol.average,
         "fingerprint": manifest.fingerprint(),
+        "unread": [
+            {"id": one.id, "target": target, "cause": one.cause}
+            for one, target in zip(result.unread, result.unread_targets, strict=True)
+        ],
     }
     table = pa.table(
         {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -20,15 +21,19 @@ BINS = 15  # of confidence, as in arXiv:1706.04599
 class Metrics:
     """The summary of a test; every share is between 0 and 1.
 
+    A video that could not be read is one that was not recognised: it counts in `top1`, `top5`,
+    `mean_class` and `interval` as wrong, so that a hard file cannot raise a result by failing.
+
     Attributes:
-        clips: videos scored.
+        clips: videos of the test.
         top1: share whose most probable label is right.
-        top5: share whose label is among the five most probable; 1 where there are at most five
-            classes.
+        top5: share whose label is among the five most probable; with at most five classes, the
+            share that could be read.
         mean_class: recall averaged over the classes that occur, whatever their sizes.
-        loss: mean negative log probability of the right label, in nats.
-        ece: expected calibration error.
+        loss: mean negative log probability of the right label, in nats, of the videos read.
+        ece: expected calibration error of the videos read.
         interval: 95 % bootstrap interval of `top1` over the videos.
+        unread: videos of the test that could not be read.
     """
 
     clips: int
@@ -38,6 +43,7 @@ class Metrics:
     loss: float
     ece: float
     interval: tuple[float, float]
+    unread: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,12 +81,15 @@ class Calibration:
     accuracy: Floats
 
 
-def summarise(probs: Floats, targets: Ints, *, seed: int = 0) -> Metrics:
+def summarise(
+    probs: Floats, targets: Ints, *, unread: Sequence[int] = (), seed: int = 0
+) -> Metrics:
     """All summary figures of one test.
 
     Args:
         probs: (n, K), rows sum to one.
         targets: (n,) class indices; every video needs one.
+        unread: class indices of further videos, which could not be read.
         seed: of the bootstrap.
 
     Raises:
@@ -90,15 +99,17 @@ def summarise(probs: Floats, targets: Ints, *, seed: int = 0) -> Metrics:
     probs, targets = check(probs, targets)
     ranks = target_ranks(probs, targets)
     true = probs[np.arange(len(targets)), targets]
-    recall = np.array([row.recall for row in per_class(probs, targets)])
+    recall = np.array([row.recall for row in per_class(probs, targets, unread=unread)])
+    ranks = np.append(ranks, np.full(len(unread), probs.shape[1]))
     return Metrics(
-        clips=len(targets),
+        clips=len(ranks),
         top1=float(np.mean(ranks < 1)),
-        top5=float(np.mean(ranks < 5)),
+        top5=float(np.mean(ranks < min(5, probs.shape[1]))),
         mean_class=float(np.nanmean(recall)),
         loss=float(-np.log(np.maximum(true, np.finfo(np.float64).tiny)).mean()),
         ece=calibration(probs, targets).ece,
         interval=bootstrap_interval(ranks < 1, seed=seed),
+        unread=len(unread),
     )
 
 
@@ -152,12 +163,21 @@ def confusion(probs: Floats, targets: Ints) -> Ints:
     return counts
 
 
-def per_class(probs: Floats, targets: Ints) -> tuple[ClassScore, ...]:
-    """Support, precision, recall and F1 of every class, in label order."""
+def per_class(
+    probs: Floats, targets: Ints, *, unread: Sequence[int] = ()
+) -> tuple[ClassScore, ...]:
+    """Support, precision, recall and F1 of every class, in label order.
+
+    Args:
+        probs: (n, K).
+        targets: (n,) class indices.
+        unread: class indices of further videos, which could not be read: support without a hit.
+    """
     counts = confusion(probs, targets)
+    missed = np.bincount(np.asarray(unread, dtype=np.int64), minlength=len(counts))
     rows = []
     for index, (hits, support, predicted) in enumerate(
-        zip(np.diag(counts), counts.sum(axis=1), counts.sum(axis=0), strict=True)
+        zip(np.diag(counts), counts.sum(axis=1) + missed, counts.sum(axis=0), strict=True)
     ):
         rows.append(
             ClassScore(

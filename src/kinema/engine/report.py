@@ -118,12 +118,17 @@ def _test(scores: Scores) -> dict[str, object]:
     """Everything the page shows of a test."""
     probs, targets, labels = scores.probs, scores.targets, scores.labels
     counts = confusion(probs, targets)
-    figures, bins = summarise(probs, targets), calibration(probs, targets)
+    figures = summarise(probs, targets, unread=scores.unread)
+    bins = calibration(probs, targets)
     support = counts.sum(axis=1)
     chance, largest = 1 / len(labels), float(support.max() / support.sum())
     guess = f"chance {percent(chance)}"
     if largest > 1.5 * chance:
         guess += f", largest class {percent(largest)}"
+    if figures.unread:
+        guess += (
+            f"; {figures.unread} of {figures.clips} videos could not be read and count as wrong"
+        )
     low, high = figures.interval
     tiles = [
         Tile(
@@ -145,7 +150,7 @@ def _test(scores: Scores) -> dict[str, object]:
     views = scores.protocol.views
     return {
         "tiles": tiles,
-        "clips": figures.clips,
+        "clips": len(targets),
         "classes": len(labels),
         "wrong": len(rank_mistakes(scores)),
         "single_view": percent(scores.view_top1) if scores.protocol.name != "1x1" else "",
@@ -212,7 +217,7 @@ def _rows(scores: Scores, counts: Ints) -> list[dict[str, object]]:
     """The per-class table, weakest class first."""
     off = counts - np.diag(np.diag(counts))
     rows = []
-    for row in sorted(per_class(scores.probs, scores.targets), key=_weakness):
+    for row in sorted(per_class(scores.probs, scores.targets, unread=scores.unread), key=_weakness):
         other = int(off[row.index].argmax())
         rows.append(
             {
@@ -249,7 +254,7 @@ def _subtitle(card: Mapping[str, JSON], scores: Scores | None) -> str:
     model = recipe.get("model") if isinstance(recipe, dict) else card.get("model")
     parts = [str(model)] if model else []
     if scores:
-        parts += [f"{len(scores.ids)} videos", f"{len(scores.labels)} classes"]
+        parts += [f"{len(scores.ids) + len(scores.unread)} videos", f"{len(scores.labels)} classes"]
         parts += [f"protocol {scores.protocol.name}"]
     return " \u00b7 ".join(parts)
 

@@ -25,8 +25,12 @@ ROW = (
     "phase", "epoch", "step", "lr", "train_loss", "train_top1", "val_loss", "val_top1", "val_top5",
     "val_mean_class", "clips_per_s", "data_share",
 )  # fmt: skip
-FREE_KEYS = ("name", "workers", "save_every", "tensorboard")
-"""Parts of a recipe that may change between a run and its continuation: they decide no number."""
+FREE_KEYS = ("name", "workers", "save_every", "tensorboard", "on_error", "max_skipped")
+"""Parts of a recipe that may change between a run and its continuation: they decide no number.
+
+The last two decide what follows an unreadable video, and there is none in a run that ended at the
+first: so it can be resumed with `on_error=skip`.
+"""
 
 Row = dict[str, JSON]
 
@@ -47,7 +51,8 @@ class Place:
     """How far a run has come.
 
     phase, epoch within it and step within that are finished and count from zero; total counts
-    optimizer steps. best is (val top-1, minus val loss) of the saved model.
+    optimizer steps. best is (val top-1, minus val loss) of the saved model. unread has, for each
+    split, the videos that could not be read: id -> what is known of it; the same on every process.
     """
 
     phase: int = 0
@@ -59,6 +64,7 @@ class Place:
     history: list[Row] = field(default_factory=list)
     sums: Sums = field(default_factory=Sums)
     seconds: float = 0.0
+    unread: dict[str, dict[str, Row]] = field(default_factory=dict)
 
 
 # `Any` below: a saved state is tensors and primitives, nested as torch's own state_dicts are.

@@ -31,6 +31,7 @@ class Scores:
         probs: (n, K) probabilities over all views.
         spans: (n, 2) first and last second that any view covers.
         view_top1: accuracy of single views.
+        unread: class indices of further videos, which could not be read.
     """
 
     labels: tuple[str, ...]
@@ -42,6 +43,7 @@ class Scores:
     probs: Floats
     spans: Floats
     view_top1: float
+    unread: tuple[int, ...]
 
 
 def read_scores(path: Path) -> Scores:
@@ -83,4 +85,5 @@ def read_scores(path: Path) -> Scores:
         probs=protocol.combine(torch.from_numpy(grouped)).numpy(),
         spans=np.stack([starts.min(axis=1), ends.max(axis=1)], axis=1),
         view_top1=float(np.mean(grouped.argmax(axis=2) == targets[:, None])),
+        unread=tuple(one["target"] for one in json.loads(about.get("unread", "[]"))),
     )

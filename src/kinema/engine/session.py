@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -13,7 +13,8 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
 from .. import checkpoint
-from ..data import DataSplits, Loader, build_loader, train_dataset
+from ..data import DataSplits, Loader, Manifest, build_loader, train_dataset
+from ..data.unread import Unread, check_unread
 from ..losses import LossReport, Objective
 from ..models import VideoModel, create_model
 from ..plain import from_plain, to_plain
@@ -24,6 +25,8 @@ from .optim import average, freeze, group_parameters
 from .run import Place, RunFolder, State, Sums, restored_place
 from .runtime import Runtime, StopRequest, seed_everything
 from .start import StartReport, start_from
+
+SAID = 5  # unreadable videos of a split that the terminal names
 
 
 class Stopped(Exception):  # noqa: N818  nothing went wrong
@@ -96,6 +99,37 @@ class Session:
             optimizer=optimizer.state_dict(),
             start=to_plain(self.start),
         )
+
+    def note_unread(self, split: str, found: Iterable[Unread]) -> None:
+        """Counts videos that could not be read; says the first ones, and logs every one once.
+
+        Args:
+            split: `train`, `val` or `test`.
+            found: those of all processes; to be called on all of them.
+
+        Raises:
+            TooManyUnreadError: for more than the recipe's `max_skipped` allows.
+        """
+        known = self.place.unread.setdefault(split, {})
+        for one in found:
+            if one.id in known:
+                known[one.id]["times"] = cast(int, known[one.id]["times"]) + 1
+                continue
+            known[one.id] = {"cause": one.cause, "times": 1}
+            instead = f"; {one.instead} takes its place" if one.instead else ""
+            if len(known) <= SAID:
+                self.folder.say(f"unreadable {split} video: {one.cause}{instead}")
+            if len(known) == SAID:
+                self.folder.say(f"further ones of {split} are in {self.folder.log.name} only")
+            about = {"id": one.id, "cause": one.cause, "instead": one.instead}
+            self.folder.note("unread", split=split, step=self.place.total, **about)
+        if known:
+            check_unread(
+                [str(row["cause"]) for row in known.values()],
+                len(cast(Manifest, getattr(self.splits, split))),
+                max_skipped=self.recipe.max_skipped,
+                split=split,
+            )
 
     def save_or_stop(self, optimizer: torch.optim.Optimizer, *, stop: bool) -> None:
         """Within an epoch: saves where the recipe says so, and before the run ends on request.
@@ -236,6 +270,7 @@ def train_loader(session: Session, number: int) -> Loader:
         world=runtime.world,
         drop_last=True,
         augment=recipe.augment,
+        on_error=recipe.on_error,
         pin=runtime.device.type == "cuda",
     )
 
@@ -251,6 +286,7 @@ def val_loader(session: Session, phase: Phase) -> Loader | None:
         session.runtime,
         batch=micro_batch(phase, session.recipe, session.runtime.world),
         workers=session.recipe.workers,
+        on_error=session.recipe.on_error,
     )
 
 

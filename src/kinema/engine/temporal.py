@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..data import Manifest
 from ..data.reversals import reversal_pairs
+from ..data.unread import MAX_SKIPPED, OnError
 from ..models import VideoModel
 from ..types import Batch, EvalProtocol, InputSpec, Modality
 from .evaluate import Evaluation, evaluate_variants
@@ -110,6 +111,8 @@ def temporal_sensitivity(
     device: str | torch.device | None = None,
     batch: int = 8,
     workers: int = -1,
+    on_error: OnError = "raise",
+    max_skipped: float = MAX_SKIPPED,
     seed: int = 0,
     out: Path | None = None,
 ) -> Mapping[Order, Evaluation]:
@@ -122,6 +125,8 @@ def temporal_sensitivity(
         device: None: a GPU if there is one, for a model given as a path; else where the model is.
         batch: clips in one forward pass.
         workers: decoding processes; -1: as many as there are cores, at most 8.
+        on_error: what an unreadable video does, see `evaluate`.
+        max_skipped: how many may be skipped.
         seed: of the shuffled order, which is another one for every video.
         out: folder where the scores files go (`score_files`); None: nowhere.
 
@@ -140,6 +145,8 @@ def temporal_sensitivity(
         device=device,
         batch=batch,
         workers=workers,
+        on_error=on_error,
+        max_skipped=max_skipped,
         out=score_files(out) if out else None,
     )
 

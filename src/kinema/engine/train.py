@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import cast
 
@@ -22,7 +23,7 @@ from ..models import VideoModel
 from ..plain import to_plain
 from ..progress import Progress
 from ..types import JSON, Batch, InputSpec
-from .announce import announce, check_data, diagnosis, result_card, waiting_hint
+from .announce import announce, check_data, diagnosis, result_card, unread_text, waiting_hint
 from .config import Phase, Recipe
 from .evaluate import NonFiniteError, eval_loader, held_out, score, write_scores
 from .optim import build_optimizer, clip_gradients, freeze, group_parameters, rate_factor, set_rate
@@ -70,6 +71,8 @@ def train(
         FileExistsError: if `out` holds a run and `resume` is False.
         ValueError: for data that cannot be trained on, and for a resume with another recipe or
             other data.
+        VideoError: for an unreadable video, unless the recipe's `on_error` is `skip`.
+        TooManyUnreadError: for more of them than the recipe's `max_skipped` allows.
         NonFiniteError: when the loss, the gradient or the logits of a validation are no numbers any
             more.
         Stopped: after Ctrl-C or SIGTERM, with the state saved.
@@ -140,7 +143,7 @@ def _fit(session: Session, phase: Phase) -> None:
                     done = (epoch * length.steps + step) / per_unit
                     lr = phase.peak_lr * rate_factor(phase, done)
                     set_rate(optimizer, lr)
-                    loss, stop = _step(session, spec, batches, optimizer, lr)
+                    loss, stop = _step(session, spec, training, batches, optimizer, lr)
                     bar.advance(1, f"loss {loss:.3f}  lr {lr:.3g}")
                     session.save_or_stop(optimizer, stop=stop)
             place.epoch, place.step = epoch + 1, 0
@@ -159,6 +162,7 @@ def _fit(session: Session, phase: Phase) -> None:
 def _step(
     session: Session,
     spec: InputSpec,
+    loader: Loader,
     batches: Iterator[Batch],
     optimizer: torch.optim.Optimizer,
     lr: float,
@@ -186,7 +190,10 @@ def _step(
         ids += batch.ids
     norm = clip_gradients(session.objective, recipe.optim.clip)
     bad = not (math.isfinite(loss) and math.isfinite(norm))
-    any_bad, stop = runtime.any(bad, bool(session.stop.asked))
+    unread = loader.take_unread()
+    any_bad, stop, any_unread = runtime.any(bad, bool(session.stop.asked), bool(unread))
+    if any_unread:
+        session.note_unread("train", chain.from_iterable(runtime.gather(unread)))
     if any_bad:
         raise NonFiniteError(diagnosis(loss, norm, place, lr, session.splits, ids if bad else []))
     optimizer.step()
@@ -216,7 +223,7 @@ def _validate(session: Session, loader: Loader | None) -> None:
     if loader:
         protocol = quick_protocol(session.recipe)
         try:
-            metrics = score(
+            result = score(
                 session.result,
                 session.splits.val,
                 loader,
@@ -224,10 +231,13 @@ def _validate(session: Session, loader: Loader | None) -> None:
                 runtime,
                 limit=loader.batch,
                 title="validate",
-            ).metrics
+                max_skipped=session.recipe.max_skipped,
+            )
         except NonFiniteError as error:
             where = f"after step {place.total}, lr {place.lr:.3g}"
             raise NonFiniteError(f"{error}; {where}; lower the rate, or add warmup") from None
+        session.note_unread("val", result.unread)
+        metrics = result.metrics
         row |= {"val_loss": metrics.loss, "val_top1": metrics.top1, "val_top5": metrics.top5}
         row |= {"val_mean_class": metrics.mean_class}
         quality = (metrics.top1, -metrics.loss)
@@ -256,17 +266,34 @@ def _finish(session: Session) -> VideoModel:
         exact = replace(runtime, precision="fp32")  # what predict computes in
         limit = micro_batch(recipe.phases[-1], recipe, runtime.world)
         loader = eval_loader(
-            model, manifest, recipe.eval, exact, batch=limit, workers=recipe.workers
+            model,
+            manifest,
+            recipe.eval,
+            exact,
+            batch=limit,
+            workers=recipe.workers,
+            on_error=recipe.on_error,
         )
         try:
-            result = score(model, manifest, loader, recipe.eval, exact, limit=limit, title=name)
+            result = score(
+                model,
+                manifest,
+                loader,
+                recipe.eval,
+                exact,
+                limit=limit,
+                title=name,
+                max_skipped=recipe.max_skipped,
+            )
         finally:
             loader.close()
+        session.note_unread(name, result.unread)
         metrics = {"split": name, **cast(dict[str, JSON], to_plain(result.metrics))}
         low, high = result.metrics.interval
         folder.say(
             f"{name} {recipe.eval.name}: top-1 {result.metrics.top1:.1%} ({low:.1%} to {high:.1%})"
-            f", mean class {result.metrics.mean_class:.1%}, {len(result.ids)} videos"
+            f", mean class {result.metrics.mean_class:.1%}, {result.metrics.clips} videos"
+            f"{unread_text(result.metrics)}"
         )
         if runtime.first:
             write_scores(result, manifest, model, folder.scores)
