@@ -13,6 +13,11 @@ import torch
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--soak` lets tests of memory run for minutes instead of seconds."""
+    parser.addoption("--soak", action="store_true", help="20,000 reads in the soak tests")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """One thread per worker: several torch pools on few cores make each other slow."""
     if os.environ.get("PYTEST_XDIST_WORKER"):
