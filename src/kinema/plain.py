@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from .registry import suggest
+from .remote import RemotePath, to_path
 from .types import JSON
 
 T = TypeVar("T")
@@ -24,7 +25,7 @@ def to_plain(value: object) -> JSON:
         return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {str(k): to_plain(v) for k, v in value.items()}
-    if isinstance(value, Path):
+    if isinstance(value, Path | RemotePath):
         return str(value)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [to_plain(v) for v in value]
@@ -99,7 +100,7 @@ def _read_scalar(kind: Any, value: object, where: str) -> object:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if kind is Path and isinstance(value, str):
-        return Path(value)
+        return to_path(value)
     if kind is type(None) and value is None:
         return None
     if isinstance(value, kind) and (kind is bool) == isinstance(value, bool):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 
+from ..remote import to_path
 from .verb import Verb
 
 
@@ -13,7 +13,11 @@ def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument("model", metavar="MODEL", help="a model file (model.safetensors)")
     parser.add_argument(
-        "videos", metavar="VIDEO", nargs="+", type=Path, help="video files or folders of frames"
+        "videos",
+        metavar="VIDEO",
+        nargs="+",
+        type=to_path,
+        help="video files, folders of frames or URLs",
     )
     parser.add_argument("--top", type=int, default=5, metavar="N", help="labels to show (5)")
     parser.add_argument("--json", action="store_true", help="one JSON object per line, all labels")

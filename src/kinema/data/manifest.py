@@ -12,6 +12,7 @@ from typing import Any, Literal, cast
 
 from ..files import atomic
 from ..plain import from_plain
+from ..remote import join, to_path
 from ..types import JSON, Record
 from .flips import flip_map_from_names
 
@@ -150,7 +151,7 @@ class Manifest:
         Raises:
             ManifestError: naming the line for anything that is not as `save` writes it.
         """
-        path = Path(path)
+        path = to_path(path)
         lines = path.read_text(encoding="utf-8").splitlines()
         header = _json(lines[0], path, 1) if lines else None
         if not isinstance(header, dict) or HEADER not in header:
@@ -199,7 +200,7 @@ def _size(path: Path) -> int | None:
 
 
 def _to_line(record: Record, home: Path) -> dict[str, JSON]:
-    resolved = record.path.resolve()
+    resolved = record.path.resolve()  # a URL stays one
     path = resolved.relative_to(home) if resolved.is_relative_to(home) else resolved
     line: dict[str, JSON] = {"id": record.id, "path": path.as_posix(), "label": record.label}
     if record.start:
@@ -218,7 +219,7 @@ def _from_line(line: str, file: Path, row: int, home: Path) -> Record:
     except ValueError as error:
         raise ManifestError(str(file), [f"line {row}: {error}"]) from None
     return Record(
-        record.id, home / record.path, record.label, record.start, record.end, record.group
+        record.id, join(home, record.path), record.label, record.start, record.end, record.group
     )
 
 

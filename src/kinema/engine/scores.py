@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as parquet
 import torch
 
+from ..remote import to_path
 from ..types import EvalProtocol
 from .metrics import Floats, Ints
 
@@ -80,7 +81,7 @@ def read_scores(path: Path) -> Scores:
         protocol=protocol,
         fingerprint=fingerprint,
         ids=tuple(ids),
-        paths=tuple(Path(columns["path"][first[key]]) for key in ids),
+        paths=tuple(to_path(columns["path"][first[key]]) for key in ids),
         targets=targets,
         probs=protocol.combine(torch.from_numpy(grouped)).numpy(),
         spans=np.stack([starts.min(axis=1), ends.max(axis=1)], axis=1),

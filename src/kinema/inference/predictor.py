@@ -17,6 +17,7 @@ import torch
 from .. import checkpoint
 from ..data import ArrayReader, Reader, eval_transform, make_sampler, open_reader, read_views
 from ..models import VideoModel
+from ..remote import RemotePath, to_path
 from ..types import EvalProtocol, Prediction, Record
 
 Video: TypeAlias = str | Path | npt.NDArray[np.uint8] | Reader
@@ -87,8 +88,8 @@ class Predictor:
                     "this model reads flow; give a folder of flow pictures, not RGB frames"
                 )
             context: AbstractContextManager[Reader] = closing(ArrayReader(video, fps, short_side))
-        elif isinstance(video, str | Path):
-            record = Record(str(video), Path(video), None, start, end)
+        elif isinstance(video, str | Path | RemotePath):
+            record = Record(str(video), to_path(video), None, start, end)
             opened = open_reader(record, spec.modality, short_side=short_side, threads=self.threads)
             context = closing(opened)
         else:

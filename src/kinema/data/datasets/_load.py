@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ...registry import suggest
+from ...remote import to_path
 from ..manifest import DataSplits, Manifest, ManifestError, is_manifest_file
 from ..splitting import split_by_source
 from ._registry import MissingSplitError, datasets
@@ -70,15 +71,15 @@ def read_parts(source: str | Path, *, root: Path | str | None = None) -> dict[st
     name, found_root = _registered(source, root)
     if name is not None:
         return _read_registered(name, found_root)
-    path = Path(source)
+    path = to_path(source)
     if path.is_dir():
         return _manifests(path) or read_folder(path)
     if is_manifest_file(path):
         return {"train": Manifest.load(path)}
     if path.suffix.lower() in TABLE_ENDINGS and path.is_file():
-        return read_table(path, root=None if root is None else Path(root))
+        return read_table(path, root=None if root is None else to_path(root))
     if path.suffix.lower() == LIST_ENDING and path.is_file():
-        return read_list(path, root=None if root is None else Path(root))
+        return read_list(path, root=None if root is None else to_path(root))
     raise ValueError(_unknown(source, path))
 
 
@@ -108,11 +109,11 @@ def _registered(source: str | Path, root: Path | str | None) -> tuple[str | None
     text = str(source)
     name, colon, rest = text.partition(":")
     if colon and name in datasets:
-        return name, Path(rest)
+        return name, to_path(rest)
     if text in datasets and not Path(text).exists():
         if root is None:
             raise ValueError(f"data set {text!r} needs its folder: give {text}:FOLDER")
-        return text, Path(root)
+        return text, to_path(root)
     return None, Path()
 
 

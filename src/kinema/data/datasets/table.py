@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from ...remote import join
 from ...types import Record
 from ..flips import flip_map_from_names
 from ..manifest import Manifest, ManifestError
@@ -125,7 +126,7 @@ def _read(row: Mapping[str, str], labels: Mapping[str, int], home: Path) -> tupl
     name = row.get("id") or row["path"] + stretch
     record = Record(
         name,
-        home / row["path"],
+        join(home, row["path"]),
         labels[row["label"]],
         start or 0.0,
         end,

@@ -11,6 +11,7 @@ from ._array import ArrayReader
 from ._images import ImagesReader, is_frame_folder
 from ._protocol import VIDEO_ENDINGS, Reader, VideoError
 from ._pyav import PyAVReader, decoder_version
+from ._source import naming
 
 __all__ = [
     "VIDEO_ENDINGS",
@@ -39,13 +40,14 @@ def open_reader(
         VideoError: naming the file and the cause.
     """
     path = record.path
-    if path.is_dir():
-        return ImagesReader(
-            path, modality, short_side=short_side, start=record.start, end=record.end
+    with naming(path):
+        if path.is_dir():
+            return ImagesReader(
+                path, modality, short_side=short_side, start=record.start, end=record.end
+            )
+        if modality == "flow":
+            cause = "flow is read from a folder of flow_x_00001.jpg and flow_y_00001.jpg pictures"
+            raise VideoError(path, None, cause)
+        return PyAVReader(
+            path, short_side=short_side, threads=threads, start=record.start, end=record.end
         )
-    if modality == "flow":
-        cause = "flow is read from a folder of flow_x_00001.jpg and flow_y_00001.jpg pictures"
-        raise VideoError(path, None, cause)
-    return PyAVReader(
-        path, short_side=short_side, threads=threads, start=record.start, end=record.end
-    )

@@ -15,6 +15,7 @@ from torch import Tensor
 from ...types import Modality
 from ._protocol import VIDEO_ENDINGS, VideoError, check_indices, stretch
 from ._scaler import Scaler
+from ._source import source
 
 FRAME_FOLDER_FPS = 30.0  # a folder does not say; only `start`, `end` and time spans depend on it
 
@@ -117,7 +118,7 @@ class ImagesReader:
 
     def _decode(self, file: Path, index: int) -> Tensor:
         try:
-            with av.open(str(file)) as container:
+            with av.open(source(file), "r") as container:
                 return self._scaler(next(container.decode(video=0)))
         except (av.FFmpegError, OSError, StopIteration, IndexError) as error:
             cause = getattr(error, "strerror", None) or error or "holds no picture"

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from ._protocol import VideoError, check_indices, stretch
 from ._scaler import Scaler
+from ._source import source
 
 PACKED_DUMMY_BYTES = 8  # MPEG-4 in AVI: a packet this small only says "shown already"
 WALK_PACKETS = 64  # up to here reading over packets is cheaper than asking the file to seek
@@ -141,7 +142,7 @@ class PyAVReader:
 
     def _open(self) -> tuple[InputContainer, VideoStream]:
         try:
-            container = av.open(str(self.path))
+            container = av.open(source(self.path), "r")
         except (av.FFmpegError, OSError) as error:
             raise VideoError(self.path, None, f"cannot be opened: {_reason(error)}") from error
         stream = container.streams.best("video")
