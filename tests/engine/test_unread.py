@@ -158,7 +158,7 @@ def test_the_command_says_it(model, damaged, tmp_path, capsys):
     assert cli.main([*words, *out, "--on-error", "skip"]) == 0
     told = capsys.readouterr().out
     assert f"unreadable: {damaged.val.records[1].path}: cannot be opened" in told
-    assert "5 videos, protocol 1x1; 1 of 5 videos could not be read and count as not" in told
+    assert "protocol 1x1, 4 frames; 1 of 5 videos could not be read and count as not" in told
     card = json.loads((tmp_path / "eval/card.json").read_text())
     assert set(card["unread"]) == {damaged.val.records[1].id}
     assert card["metrics"]["unread"] == 1

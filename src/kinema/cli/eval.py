@@ -62,7 +62,6 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--max-skipped",
         type=float,
-        default=0.01,
         metavar="SHARE|NUMBER",
         help="unreadable videos that --on-error skip bears (0.01, and three at any rate)",
     )
@@ -86,8 +85,9 @@ def run(args: Namespace) -> int:
         "batch": args.batch,
         "workers": args.workers,
         "on_error": args.on_error,
-        "max_skipped": args.max_skipped,
     }
+    if args.max_skipped is not None:
+        options["max_skipped"] = args.max_skipped
     if args.temporal:
         results = temporal_sensitivity(model, manifest, out=args.out, **options)
     else:
