@@ -130,6 +130,10 @@ class RemotePath:
         """Itself: URLs are whole."""
         return self
 
+    def absolute(self) -> RemotePath:
+        """Itself: URLs are whole."""
+        return self
+
     def is_relative_to(self, other: object) -> bool:
         """Never: URLs are stored whole."""
         return False

@@ -6,26 +6,78 @@ for every sample.
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Literal, TypeAlias, get_args
+
 from ...types import Modality, Record
 from ._array import ArrayReader
 from ._images import ImagesReader, is_frame_folder
-from ._protocol import VIDEO_ENDINGS, Reader, VideoError
-from ._pyav import PyAVReader, decoder_version
+from ._index_cache import PACKETS_FILE, IndexCache, IndexEntry, write_indexes
+from ._protocol import PATIENCE, VIDEO_ENDINGS, Reader, VideoError
+from ._pyav import PyAVReader, pyav_version
+from ._torchcodec import TorchcodecReader, load_torchcodec, torchcodec_version
 from ._source import naming
 
 __all__ = [
+    "DECODERS",
+    "PACKETS_FILE",
     "VIDEO_ENDINGS",
     "ArrayReader",
+    "Decoder",
+    "IndexCache",
+    "IndexEntry",
     "Reader",
     "VideoError",
+    "check_decoder",
     "decoder_version",
+    "index_cache",
     "is_frame_folder",
     "open_reader",
+    "write_indexes",
 ]
+
+Decoder: TypeAlias = Literal["pyav", "torchcodec"]
+"""What reads video files: `pyav` is always there; `torchcodec` is an extra, `kinema[fast]`."""
+
+DECODERS: tuple[Decoder, ...] = get_args(Decoder)
+
+
+def check_decoder(decoder: str) -> None:
+    """Makes sure that a decoder can be used, before a run begins with it.
+
+    Raises:
+        ImportError: where torchcodec is asked for and does not load, saying why.
+        ValueError: for a name that is no decoder's.
+    """
+    if decoder not in DECODERS:
+        raise ValueError(f"decoder={decoder} must be one of {', '.join(DECODERS)}")
+    if decoder == "torchcodec":
+        load_torchcodec()
+
+
+def decoder_version(decoder: Decoder = "pyav") -> str:
+    """Name and version of a decoder, for the card of a result; torchcodec's packets are PyAV's."""
+    return pyav_version() if decoder == "pyav" else f"{torchcodec_version()}, {pyav_version()}"
+
+
+def index_cache(file: Path | None = None) -> IndexCache:
+    """Packet indexes that go with this decoder.
+
+    Args:
+        file: written by `write_indexes`, as by `kinema data check`; None: in memory only.
+    """
+    return IndexCache(file, pyav_version())
 
 
 def open_reader(
-    record: Record, modality: Modality = "rgb", *, short_side: int | None = None, threads: int = 1
+    record: Record,
+    modality: Modality = "rgb",
+    *,
+    short_side: int | None = None,
+    threads: int = 1,
+    decoder: Decoder = "pyav",
+    patience: float = PATIENCE,
+    cache: IndexCache | None = None,
 ) -> Reader:
     """Opens the frames of a record.
 
@@ -35,8 +87,14 @@ def open_reader(
             which `stack_channels` takes the differences.
         short_side: pixels the short side is scaled to; None keeps the size.
         threads: of the decoder; 0 lets it choose.
+        decoder: of video files. Both give the same frames; torchcodec's pixels differ by rounding,
+            and it does not report damage.
+        patience: seconds to wait for a frame.
+        cache: of packet indexes, for readers that follow.
 
     Raises:
+        ImportError: where torchcodec is asked for and does not load, saying why.
+        ValueError: for a decoder that does not exist.
         VideoError: naming the file and the cause.
     """
     path = record.path
@@ -48,6 +106,14 @@ def open_reader(
         if modality == "flow":
             cause = "flow is read from a folder of flow_x_00001.jpg and flow_y_00001.jpg pictures"
             raise VideoError(path, None, cause)
-        return PyAVReader(
-            path, short_side=short_side, threads=threads, start=record.start, end=record.end
+        check_decoder(decoder)
+        reader = PyAVReader if decoder == "pyav" else TorchcodecReader
+        return reader(
+            path,
+            short_side=short_side,
+            threads=threads,
+            start=record.start,
+            end=record.end,
+            patience=patience,
+            cache=cache,
         )

@@ -15,6 +15,8 @@ VIDEO_ENDINGS = frozenset(
     + (".ts", ".mts", ".ogv")
 )
 
+PATIENCE = 120.0  # seconds to wait for a frame; shorter than a loader waits for a batch
+
 
 class VideoError(RuntimeError):
     """A video that cannot give what was asked of it.

@@ -9,61 +9,36 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import dropwhile
 from pathlib import Path
-from typing import TypeAlias
 
 import av
 import numpy as np
 import torch
-from av.container import InputContainer
-from av.packet import Packet
-from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ._protocol import VideoError, check_indices, stretch
+from ._index_cache import IndexCache
+from ._packets import REORDERED, PacketIndex, StampError, VideoPacket, index_packets
+from ._protocol import PATIENCE, VideoError, check_indices, stretch
 from ._scaler import Scaler
-from ._source import source
+from ._scan import damaged, scan
+from ._stream import OpenStream, reason
 
-PACKED_DUMMY_BYTES = 8  # MPEG-4 in AVI: a packet this small only says "shown already"
 WALK_PACKETS = 64  # up to here reading over packets is cheaper than asking the file to seek
 
 
-def decoder_version() -> str:
+def pyav_version() -> str:
     """Name and version of the decoder, for the card of a result."""
     codec = ".".join(map(str, av.library_versions["libavcodec"]))
     return f"pyav {av.__version__} (libavcodec {codec})"
 
 
-@dataclass(frozen=True)
-class PacketIndex:
-    """Where the frames of a stream are, in the order they are shown.
-
-    Attributes:
-        stamps: (n,) presentation time stamps in ticks, ascending.
-        keys: (k,) ascending positions in `stamps` at which decoding can begin.
-        begin: stamp of the first key frame, which may lie before the first frame that is shown.
-        trusted: False: the stamps of decoded frames do not follow the order of showing, so that
-            frames have to be counted from the start of the file.
-    """
-
-    stamps: NDArray[np.int64]
-    keys: NDArray[np.int64]
-    begin: int
-    trusted: bool
-
-
-VideoPacket: TypeAlias = "Packet[VideoStream]"
-
-
-class _OrderError(Exception):
-    """Decoded frames came with falling stamps."""
-
-
 class PyAVReader:
     """Frames of one video file, exact by index.
+
+    Damage that the decoder notices is an error for the frames it concerns, and for those that are
+    put together from them; it is never filled in from other frames.
 
     Args:
         path: the file.
@@ -71,6 +46,9 @@ class PyAVReader:
         threads: of the decoder; 0 lets it choose. Keep 1 where several processes read.
         start: seconds; frames before it do not exist for this reader.
         end: seconds; frames from there on do not exist for this reader.
+        patience: seconds to wait for the next frame; what one call into FFmpeg's decoder takes
+            cannot be cut short.
+        cache: gives and gets the packet index.
 
     Raises:
         VideoError: for a file that is missing, empty, without video or not decodable.
@@ -84,27 +62,27 @@ class PyAVReader:
         threads: int = 1,
         start: float = 0.0,
         end: float | None = None,
+        patience: float = PATIENCE,
+        cache: IndexCache | None = None,
     ) -> None:
         self.path = path
-        self._threads = threads
+        self._threads, self._cache = threads, cache
         self._scaler = Scaler(short_side)
-        if not path.is_file():
-            raise VideoError(path, None, "no such file")
-        if path.stat().st_size == 0:
-            raise VideoError(path, None, "the file is empty")
-        self._container, self._stream = self._open()
+        self._file = OpenStream(path, threads, patience)
         try:
-            self._index = self._read_index()
+            known = cache.get(path) if cache else None
+            self._index = known or self._keep_index(self._read_index())
             ticks = self._index.stamps - self._index.stamps[0]
-            seconds = np.asarray(ticks * self._tick, dtype=np.float64)
+            seconds = np.asarray(ticks * self._file.tick, dtype=np.float64)
             first, last = stretch(path, seconds, start, end)
         except BaseException:
             self.close()
             raise
         self._first = first
         self._seconds = seconds[first:last]
-        rate = self._stream.average_rate or self._stream.guessed_rate
-        self.fps = float(rate) if rate else self._mean_rate(seconds)
+        stream = self._file.stream
+        rate = stream.average_rate or stream.guessed_rate
+        self.fps = float(rate) if rate else _mean_rate(seconds)
 
     def __len__(self) -> int:
         return len(self._seconds)
@@ -114,94 +92,72 @@ class PyAVReader:
         check_indices(self.path, indices, len(self))
         return self._seconds[np.asarray(indices, dtype=np.int64)]
 
+    def stamps(self, indices: Sequence[int]) -> NDArray[np.float64] | None:
+        """Seconds by the file's own clock, which may begin anywhere: (n,).
+
+        Returns:
+            None where the file does not say when each frame is shown: AVI with frames in another
+            order than they are shown, and streams whose frames have to be counted.
+        """
+        guessed = self._file.container.format.name == "avi" and self._file.reordered
+        if guessed or not self._index.trusted:
+            return None
+        positions = self._first + np.asarray(indices, dtype=np.int64)
+        return np.asarray(self._index.stamps[positions] * self._file.tick, dtype=np.float64)
+
     def read(self, indices: Sequence[int]) -> Tensor:
         """(len(indices), 3, H, W) uint8 in one pass forward through the file."""
         check_indices(self.path, indices, len(self))
         if not len(indices):
             raise VideoError(self.path, None, "no frame was asked for")
         wanted = sorted({int(i) for i in indices})
+        self._file.expect(wanted[0])
         try:
             frames = self._collect(wanted)
-        except _OrderError:
-            self._index = self._count_frames()
+        except StampError:
+            self._index = self._keep_index(self._count_frames(wanted[0]))
+            check_indices(self.path, [self._first + i for i in wanted], len(self._index.stamps))
             frames = self._collect(wanted)
         return torch.stack([frames[int(i)] for i in indices])
 
     def close(self) -> None:
         """Closes the file."""
-        self._container.close()
+        self._file.close()
 
-    @property
-    def _tick(self) -> float:
-        return float(self._stream.time_base or 0)
-
-    @staticmethod
-    def _mean_rate(seconds: NDArray[np.float64]) -> float:
-        span = float(seconds[-1] - seconds[0])
-        return (len(seconds) - 1) / span if span > 0 else 1.0
-
-    def _open(self) -> tuple[InputContainer, VideoStream]:
-        try:
-            container = av.open(source(self.path), "r")
-        except (av.FFmpegError, OSError) as error:
-            raise VideoError(self.path, None, f"cannot be opened: {_reason(error)}") from error
-        stream = container.streams.best("video")
-        if not isinstance(stream, VideoStream):
-            container.close()
-            raise VideoError(self.path, None, "has no video stream")
-        stream.codec_context.thread_count = self._threads
-        return container, stream
-
-    def _reopen(self) -> None:
-        self._container.close()
-        self._container, self._stream = self._open()
-
-    def _packets(self) -> Iterator[VideoPacket]:
-        """Packets of the stream, without the empty one at its end. Cut files just end earlier."""
-        try:
-            for packet in self._container.demux(self._stream):
-                if packet.size:
-                    yield packet
-        except av.FFmpegError as error:
-            if not isinstance(error, av.EOFError | av.InvalidDataError):
-                raise VideoError(self.path, None, _reason(error)) from error
+    def _keep_index(self, index: PacketIndex) -> PacketIndex:
+        if self._cache:
+            self._cache.put(self.path, index)
+        return index
 
     def _read_index(self) -> PacketIndex:
-        stamps: list[int | None] = []
-        keys: list[int | None] = []
-        packed = False
-        for packet in self._packets():
-            if packet.is_keyframe:
-                keys.append(packet.pts)
-            if not packet.is_discard:
-                stamps.append(packet.pts)
-                packed |= packet.size < PACKED_DUMMY_BYTES
-        if not stamps:
+        index = index_packets(self._file.packets(), self._file.stream.codec_context.name)
+        if index is None:
+            return self._count_frames(None)
+        if not len(index.stamps):
             raise VideoError(self.path, None, "the video stream has no frames")
-        known = sorted(s for s in stamps if s is not None)
-        if len(known) < len(stamps) or len(set(known)) < len(known):
-            return self._count_frames()
-        order = np.asarray(known, dtype=np.int64)
-        starts = np.asarray(sorted({k for k in keys if k is not None}), dtype=np.int64)
-        packed = packed and self._stream.codec_context.name == "mpeg4"
-        # a key before the first shown frame (edit lists) serves that frame
-        positions = np.unique(np.searchsorted(order, starts))
-        begin = int(starts[0]) if len(starts) else known[0]
-        positions = positions[positions < len(order)]
-        return PacketIndex(order, positions, begin, trusted=not packed)
+        return index
 
-    def _count_frames(self) -> PacketIndex:
-        """The index of a stream whose stamps cannot be used: every frame is decoded once."""
-        self._reopen()
+    def _count_frames(self, wanted: int | None) -> PacketIndex:
+        """The index of a stream whose stamps cannot be used: every frame is decoded once.
+
+        Args:
+            wanted: the frame that an error names; None: none, the file is being opened.
+        """
+        self._file.rewind()
+        count = 0
         try:
-            count = sum(1 for _ in self._container.decode(self._stream))
+            for _ in self._file.container.decode(self._file.stream):
+                self._file.expect(wanted)
+                count += 1
         except av.FFmpegError as error:
-            raise VideoError(self.path, None, f"cannot be decoded: {_reason(error)}") from error
-        self._reopen()
+            self._file.check_clock()
+            cause = f"cannot be decoded ({count} frames can): {reason(error)}"
+            raise VideoError(self.path, wanted, cause) from error
+        self._file.rewind()
         if not count:
-            raise VideoError(self.path, None, "the video stream has no frames")
-        rate = float(self._stream.average_rate or 25)
-        stamps = np.round(np.arange(count) / rate / self._tick).astype(np.int64)
+            raise VideoError(self.path, wanted, "the video stream has no frames")
+        rate = float(self._file.stream.average_rate or 25)
+        stamps = np.round(np.arange(count) / rate / self._file.tick).astype(np.int64)
         return PacketIndex(stamps, np.zeros(1, dtype=np.int64), 0, trusted=False)
 
     def _collect(self, wanted: Sequence[int]) -> dict[int, Tensor]:
@@ -212,8 +168,10 @@ class PyAVReader:
             self._walk(shown, frames)
         missing = [position for position in shown if position not in frames]
         if missing:
-            self._reopen()
-            cause = self._scan(missing, frames)
+            self._file.expect(missing[0] - self._first)
+            self._file.rewind(threads=1)
+            found, cause = scan(self._file, self._index, missing, self._scaler)
+            frames |= found
             for position in missing:
                 if position not in frames:
                     raise VideoError(self.path, position - self._first, cause)
@@ -224,9 +182,10 @@ class PyAVReader:
 
         What it does not find (a container that seeks too far, a damaged stretch) is left out.
         """
-        stamps = self._index.stamps
+        stamps, steady = self._index.stamps, self._index.steady
         wanted = {int(stamps[position]): position for position in shown}
-        ahead = deque(shown)
+        further = () if steady else (min(p + REORDERED, len(stamps) - 1) for p in shown)
+        ahead = deque(sorted({*shown, *further}))
         packets = self._packets_from(self._key_before(ahead[0]), at=None)
         begun = previous = None
         while ahead:
@@ -238,13 +197,17 @@ class PyAVReader:
                 decoded = self._feed(packet, wanted)
             except av.FFmpegError:
                 return
+            if damaged(packet, decoded):
+                return
             for frame in decoded:
                 previous = self._keep(frame, previous, begun, wanted, frames)
                 while ahead and stamps[ahead[0]] <= previous:
                     ahead.popleft()
+                    if ahead:
+                        self._file.expect(ahead[0] - self._first)
             if packet is None or begun is None:
                 return
-            if ahead and stamps[key := self._key_before(ahead[0])] > fed:
+            if steady and ahead and stamps[key := self._key_before(ahead[0])] > fed:
                 at = int(np.searchsorted(stamps, fed if previous is None else previous))
                 packets = self._packets_from(key, at=at)
                 begun = previous = None
@@ -262,20 +225,17 @@ class PyAVReader:
             key: position of the frame.
             at: position the file is read at; None: anywhere.
         """
-        self._stream.codec_context.flush_buffers()
+        self._file.stream.codec_context.flush_buffers()
         begin = int(self._index.stamps[key]) if key else self._index.begin
         if at is None or key - at > WALK_PACKETS:
-            try:
-                self._container.seek(begin, stream=self._stream)
-            except av.FFmpegError:  # a format without seeking is read from its start
-                self._reopen()
-        packets = self._packets()
+            self._file.seek(begin)
+        packets = self._file.packets()
         return dropwhile(lambda p: not p.is_keyframe or p.pts is None or p.pts < begin, packets)
 
     def _feed(self, packet: VideoPacket | None, wanted: Collection[int]) -> list[av.VideoFrame]:
         """Decodes a packet; None gives what the decoder still holds."""
-        context = self._stream.codec_context
-        if context.name == "h264" and self._threads == 1:
+        context = self._file.stream.codec_context
+        if context.name == "h264" and self._threads == 1 and self._index.steady:
             # frames that no other refers to and nobody wants need no decoding
             needed = packet is None or packet.pts in wanted
             context.skip_frame = "DEFAULT" if needed else "NONREF"
@@ -294,30 +254,12 @@ class PyAVReader:
         Frames shown before the key frame that decoding began with lack what they refer to.
         """
         if frame.pts is None or (previous is not None and frame.pts <= previous):
-            raise _OrderError
-        whole = not frame.is_corrupt and (begun is None or frame.pts >= begun)
-        if whole and frame.pts in wanted:
+            raise StampError
+        if frame.pts in wanted and (begun is None or frame.pts >= begun):
             frames[wanted[frame.pts]] = self._scaler(frame)
         return frame.pts
 
-    def _scan(self, missing: Sequence[int], frames: dict[int, Tensor]) -> str:
-        """Decodes everything up to the last missing frame; returns why one may still be missing."""
-        by_stamp = {int(self._index.stamps[m]): m for m in missing}
-        count, previous = 0, None
-        self._stream.codec_context.skip_frame = "DEFAULT"
-        try:
-            for frame in self._container.decode(self._stream):
-                if self._index.trusted:
-                    previous = self._keep(frame, previous, None, by_stamp, frames)
-                elif count in missing and not frame.is_corrupt:
-                    frames[count] = self._scaler(frame)
-                count += 1
-                if missing[-1] in frames:
-                    break
-        except av.FFmpegError as error:
-            return f"cannot be decoded ({count} frames can): {_reason(error)}"
-        return f"the decoder did not give this frame intact ({count} frames decoded)"
 
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error)
+def _mean_rate(seconds: NDArray[np.float64]) -> float:
+    span = float(seconds[-1] - seconds[0])
+    return (len(seconds) - 1) / span if span > 0 else 1.0
