@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..data.readers import Decoder
 from ..engine.runtime import cores, has_bf16
 from ..types import Record
 
@@ -108,6 +109,7 @@ def _decoders() -> list[Finding]:
     """Every way of reading frames, tried on a clip that is made here and now."""
     tried: tuple[tuple[str, Callable[[Path], str]], ...] = (
         ("PyAV, H.264 mp4", _try_video),
+        ("torchcodec", _try_torchcodec),
         ("frame folder", _try_folder),
     )
     findings = []
@@ -126,10 +128,10 @@ def _levels() -> list[int]:
     return [16 + 18 * i for i in range(FRAMES)]
 
 
-def _read_back(path: Path) -> str:
+def _read_back(path: Path, decoder: Decoder = "pyav") -> str:
     from ..data.readers import open_reader
 
-    with closing(open_reader(Record("doctor", path, None))) as reader:
+    with closing(open_reader(Record("doctor", path, None), decoder=decoder)) as reader:
         order = [FRAMES - 1, 0, FRAMES // 2]
         frames = reader.read(order)
         count = len(reader)
@@ -141,6 +143,18 @@ def _read_back(path: Path) -> str:
 
 
 def _try_video(folder: Path) -> str:
+    return _read_back(_write_video(folder))
+
+
+def _try_torchcodec(folder: Path) -> str:
+    from importlib.util import find_spec
+
+    if find_spec("torchcodec") is None:
+        return "not installed (optional: pip install 'kinema[fast]')"
+    return _read_back(_write_video(folder), "torchcodec")
+
+
+def _write_video(folder: Path) -> Path:
     import av
 
     path = folder / "clip.mp4"
@@ -152,7 +166,7 @@ def _try_video(folder: Path) -> str:
             picture = np.full((SIDE, SIDE, 3), level, np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
-    return _read_back(path)
+    return path
 
 
 def _try_folder(folder: Path) -> str:
