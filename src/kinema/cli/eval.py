@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .verb import Verb
+from .verb import Verb, decoder_option
 
 if TYPE_CHECKING:
     from ..data import Manifest
@@ -65,6 +65,7 @@ def arguments(parser: ArgumentParser) -> None:
         metavar="SHARE|NUMBER",
         help="unreadable videos that --on-error skip bears (0.01, and three at any rate)",
     )
+    decoder_option(parser, default="pyav", shown="pyav")
     parser.add_argument("--device", help="cpu, cuda, cuda:1 (a GPU if there is one)")
 
 
@@ -85,6 +86,7 @@ def run(args: Namespace) -> int:
         "batch": args.batch,
         "workers": args.workers,
         "on_error": args.on_error,
+        "decoder": args.decoder,
     }
     if args.max_skipped is not None:
         options["max_skipped"] = args.max_skipped
@@ -217,7 +219,7 @@ def write_card(
         "model": model.spec.name,
         "weights": str(args.model),
         "data": {"name": manifest.name, "split": split, "fingerprint": manifest.fingerprint()},
-        "decoder": decoder_version(),
+        "decoder": decoder_version(args.decoder),
         "protocol": result.protocol.name,
         "frames": model.spec.input.frames,
         "versions": versions(),

@@ -6,7 +6,7 @@ import json
 from argparse import ArgumentParser, Namespace
 
 from ..remote import to_path
-from .verb import Verb
+from .verb import Verb, decoder_option
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -26,6 +26,7 @@ def arguments(parser: ArgumentParser) -> None:
         metavar="VIEWSxCROPS",
         help="views of the video that are scored, such as 1x1, 10x3 (the model's own)",
     )
+    decoder_option(parser, default="pyav", shown="pyav")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 (cpu)")
 
 
@@ -35,7 +36,9 @@ def run(args: Namespace) -> int:
 
     if args.top < 1:
         raise ValueError(f"--top {args.top} must be at least 1")
-    predictor = Predictor(args.model, device=args.device, protocol=args.protocol)
+    predictor = Predictor(
+        args.model, device=args.device, protocol=args.protocol, decoder=args.decoder
+    )
     for video in args.videos:
         found = predictor.predict(video)
         if args.json:

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .verb import Verb
+from .verb import Verb, decoder_option
 
 if TYPE_CHECKING:
     from ..engine.config import Recipe
@@ -44,6 +44,7 @@ def arguments(parser: ArgumentParser) -> None:
         help="what an unreadable video does: end the run, or be replaced and counted (raise)",
     )
     parser.add_argument("--resume", action="store_true", help="go on with the run in the folder")
+    decoder_option(parser, default=None, shown="the recipe's")
     parser.add_argument("--device", help="cpu, cuda, cuda:1 (a GPU if there is one)")
 
 
@@ -90,6 +91,8 @@ def chosen_recipe(args: Namespace) -> Recipe:
         raise ValueError(f"--source {args.source} says what --init FILE is; give --init too")
     if args.on_error:
         recipe = replace(recipe, on_error=args.on_error)
+    if args.decoder:
+        recipe = replace(recipe, decoder=args.decoder)
     recipe = override(recipe, args.overrides)
     if args.name:
         return replace(recipe, name=args.name)

@@ -28,3 +28,13 @@ class Verb:
     run: Callable[[Namespace], int]
     examples: tuple[str, ...]
     overrides: bool = False
+
+
+def decoder_option(parser: ArgumentParser, *, default: str | None, shown: str) -> None:
+    """Adds `--decoder`, which means the same wherever videos are read."""
+    parser.add_argument(
+        "--decoder",
+        metavar="pyav|torchcodec",
+        default=default,
+        help=f"what reads video files; torchcodec is an extra, kinema[fast] ({shown})",
+    )

@@ -11,7 +11,7 @@ from .loader import (
     train_dataset,
 )
 from .manifest import DataSplits, Manifest, ManifestError, flip_map_from_names
-from .readers import ArrayReader, Reader, VideoError, decoder_version, open_reader
+from .readers import ArrayReader, Decoder, Reader, VideoError, decoder_version, open_reader
 from .sampling import DenseSampler, Sampler, SegmentSampler, expand_stack, make_sampler
 from .transforms import Augment, Transform, eval_transform, train_transform
 
@@ -19,6 +19,7 @@ __all__ = [
     "ArrayReader",
     "Augment",
     "DataSplits",
+    "Decoder",
     "DenseSampler",
     "Loader",
     "Manifest",

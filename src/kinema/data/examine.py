@@ -13,7 +13,16 @@ from ..progress import Progress
 from ..types import Record
 from .likeness import code_of, look_indices
 from .processes import spread
-from .readers import Reader, VideoError, open_reader
+from .readers import (
+    PACKETS_FILE,
+    IndexCache,
+    IndexEntry,
+    Reader,
+    VideoError,
+    index_cache,
+    open_reader,
+    write_indexes,
+)
 
 SIDE = 36  # pixels of the short side: enough for the hash of a frame, little memory for thousands
 CHUNK = 1024  # frames in memory at a time
@@ -44,15 +53,21 @@ class Facts:
     error: str = ""
 
 
-def examine(record: Record) -> Facts:
-    """Decodes every frame of a record with the reader that training uses."""
+def examine(record: Record, indexes: IndexCache | None = None) -> Facts:
+    """Decodes every frame of a record with the reader that reports damage, PyAV's.
+
+    Args:
+        record: the video and the stretch of it that counts.
+        indexes: gets the video's packet index.
+    """
+    indexes = indexes or index_cache()
     facts = Facts(bytes=_bytes(record.path))
     try:
-        with closing(open_reader(record)) as reader:
+        with closing(open_reader(record, cache=indexes)) as reader:
             facts = replace(facts, frames=len(reader), fps=reader.fps)
             height, width = reader.read([0]).shape[2:]
         facts = replace(facts, width=int(width), height=int(height))
-        with closing(open_reader(record, short_side=SIDE)) as reader:
+        with closing(open_reader(record, short_side=SIDE, cache=indexes)) as reader:
             first, last = reader.times([0, len(reader) - 1])
             code = _decode_all(reader)
         seconds = float(last - first) + 1 / facts.fps
@@ -69,6 +84,8 @@ def examine_all(
 ) -> list[Facts]:
     """The facts of every record; what was looked at before is not decoded again.
 
+    The packet indexes of the videos are written beside the results, for readers that follow.
+
     Args:
         records: of any splits.
         cache: a file of JSON lines that grows with every result. A result counts as long as path,
@@ -80,18 +97,24 @@ def examine_all(
     keys = [_key(record) for record in records]
     todo = {key: record for key, record in zip(keys, records, strict=True) if key not in known}
     cache.parent.mkdir(parents=True, exist_ok=True)
+    indexes: list[IndexEntry] = []
     with (
         cache.open("a", encoding="utf-8") as file,
         Progress("check", len(todo), shown=shown and bool(todo)) as progress,
         closing(spread(_work, todo.items(), workers=workers, crashed=_crashed)) as results,
     ):
         failed = 0
-        for key, facts in results:
-            known[key] = facts
-            file.write(json.dumps({"key": key, "facts": to_plain(facts)}) + "\n")
-            file.flush()
-            failed += bool(facts.error)
-            progress.advance(note=f"{failed} unreadable" if failed else "")
+        try:
+            for key, facts, found in results:
+                known[key] = facts
+                indexes += found
+                file.write(json.dumps({"key": key, "facts": to_plain(facts)}) + "\n")
+                file.flush()
+                failed += bool(facts.error)
+                progress.advance(note=f"{failed} unreadable" if failed else "")
+        finally:  # also of a pass that is stopped
+            if indexes:
+                write_indexes(cache.with_name(PACKETS_FILE), indexes)
     return [known[key] for key in keys]
 
 
@@ -105,14 +128,17 @@ def _decode_all(reader: Reader) -> tuple[int, ...]:
     return tuple(int(code_of(seen[i])[0]) for i in looks)
 
 
-def _work(job: tuple[str, Record]) -> tuple[str, Facts]:
+def _work(job: tuple[str, Record]) -> tuple[str, Facts, list[IndexEntry]]:
     key, record = job
-    return key, examine(record)
+    indexes = index_cache()
+    facts = examine(record, indexes)
+    return key, facts, indexes.entries()
 
 
-def _crashed(job: tuple[str, Record]) -> tuple[str, Facts]:
+def _crashed(job: tuple[str, Record]) -> tuple[str, Facts, list[IndexEntry]]:
     key, record = job
-    return key, Facts(bytes=_bytes(record.path), error=f"{record.path}: the decoder crashed on it")
+    error = f"{record.path}: the decoder crashed on it"
+    return key, Facts(bytes=_bytes(record.path), error=error), []
 
 
 def _key(record: Record) -> str:

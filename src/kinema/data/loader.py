@@ -18,7 +18,7 @@ from .flips import mirrored_label
 from .manifest import Manifest
 from .mixing import Mixing
 from .order import EpochOrder
-from .readers import Reader, VideoError, open_reader
+from .readers import Decoder, Reader, VideoError, check_decoder, index_cache, open_reader
 from .sampling import Sampler, expand_stack, frames_per_step, make_sampler
 from .transforms import (
     Augment,
@@ -76,6 +76,10 @@ class VideoDataset(Dataset[Sample]):
         transform: cuts the crops.
         seed: of everything random.
         flip: mirror half of the clips, with the manifest's flip map for the labels.
+        decoder: what reads video files.
+
+    Raises:
+        ImportError: for a decoder that does not load here.
     """
 
     def __init__(
@@ -87,9 +91,12 @@ class VideoDataset(Dataset[Sample]):
         *,
         seed: int = 0,
         flip: bool = False,
+        decoder: Decoder = "pyav",
     ) -> None:
+        check_decoder(decoder)
         self.manifest, self.spec, self.sampler, self.transform = manifest, spec, sampler, transform
-        self.seed, self.flip = seed, flip
+        self.seed, self.flip, self.decoder = seed, flip, decoder
+        self._indexes = index_cache(manifest.packets)
 
     def __len__(self) -> int:
         return len(self.manifest)
@@ -104,7 +111,14 @@ class VideoDataset(Dataset[Sample]):
         record, spec = self.manifest.records[index], self.spec
         rng = np.random.default_rng((self.seed, epoch, index, *draw))
         short_side = self.transform.short_side
-        with closing(open_reader(record, spec.modality, short_side=short_side)) as reader:
+        opened = open_reader(
+            record,
+            spec.modality,
+            short_side=short_side,
+            decoder=self.decoder,
+            cache=self._indexes,
+        )
+        with closing(opened) as reader:
             clips, spans = read_views(reader, spec, self.sampler, self.transform, rng)
         label = record.label
         if self.flip and label is not None and rng.random() < 0.5:
@@ -116,18 +130,27 @@ class VideoDataset(Dataset[Sample]):
 
 
 def train_dataset(
-    manifest: Manifest, spec: InputSpec, augment: Augment, *, seed: int
+    manifest: Manifest,
+    spec: InputSpec,
+    augment: Augment,
+    *,
+    seed: int,
+    decoder: Decoder = "pyav",
 ) -> VideoDataset:
     """Random frames, crops, colours and mirror images of a manifest."""
     sampler = make_sampler(spec, jitter=True)
     transform = train_transform(spec, augment)
-    return VideoDataset(manifest, spec, sampler, transform, seed=seed, flip=augment.flip)
+    return VideoDataset(
+        manifest, spec, sampler, transform, seed=seed, flip=augment.flip, decoder=decoder
+    )
 
 
-def eval_dataset(manifest: Manifest, spec: InputSpec, protocol: EvalProtocol) -> VideoDataset:
+def eval_dataset(
+    manifest: Manifest, spec: InputSpec, protocol: EvalProtocol, *, decoder: Decoder = "pyav"
+) -> VideoDataset:
     """The fixed views of a test protocol."""
     sampler = make_sampler(spec, views=protocol.views)
-    return VideoDataset(manifest, spec, sampler, eval_transform(spec, protocol))
+    return VideoDataset(manifest, spec, sampler, eval_transform(spec, protocol), decoder=decoder)
 
 
 def collate(samples: Sequence[Sample]) -> Batch:

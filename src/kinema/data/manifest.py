@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -15,6 +15,7 @@ from ..plain import from_plain
 from ..remote import join, to_path
 from ..types import JSON, Record
 from .flips import flip_map_from_names
+from .readers import PACKETS_FILE
 
 __all__ = [
     "DataSplits",
@@ -56,12 +57,15 @@ class Manifest:
         records: the videos.
         flip_map: label -> label after mirroring; a value of None: never mirror that class. Labels
             that are not listed stay. None: mirroring changes no label.
+        packets: where packet indexes of the videos may be, see `readers.write_indexes`; None:
+            nowhere. It only saves time.
     """
 
     name: str
     labels: tuple[str, ...]
     records: tuple[Record, ...]
     flip_map: Mapping[int, int | None] | None = None
+    packets: Path | None = field(default=None, compare=False)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -171,7 +175,7 @@ class Manifest:
                 flips = from_plain(cast(Any, Mapping[int, int | None]), flips, "flip_map")
         except ValueError as error:
             raise ManifestError(str(path), [f"line 1: {error}"]) from None
-        return cls(name, labels, records, flips)
+        return cls(name, labels, records, flips, home / PACKETS_FILE)
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,7 @@ def result_card(
             "fingerprint": dict(fingerprint),
         },
         "unread": {name: to_plain(found) for name, found in place.unread.items() if found},
-        "decoder": decoder_version(),
+        "decoder": decoder_version(recipe.decoder),
         "protocol": recipe.eval.name,
         "seed": recipe.seed,
         "start": {

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias, cast
 
 import yaml
 
+from ..data.readers import Decoder
 from ..data.transforms import Augment
 from ..data.unread import MAX_SKIPPED, OnError, allowed
 from ..files import atomic
@@ -186,6 +187,8 @@ class Recipe:
         recompute: keep no activations inside blocks; less memory for about a third more time. Not
             together with `compile`.
         sync_bn: batch norm over all processes; GPUs only.
+        decoder: what reads video files: `pyav`, or `torchcodec` (extra `fast`), which does not
+            report damage.
         workers: processes per training process that decode; -1: the cores there are, shared out, at
             most 8.
         eval_every: epochs between validations; the end of a phase always has one.
@@ -219,6 +222,7 @@ class Recipe:
     recompute: bool = False
     sync_bn: bool = False
     seed: int = 0
+    decoder: Decoder = "pyav"
     workers: int = -1
     eval_every: int = 1
     save_every: int = 500

@@ -21,6 +21,7 @@ from torch import Tensor
 from .. import checkpoint
 from ..data import (
     DataSplits,
+    Decoder,
     Loader,
     Manifest,
     build_loader,
@@ -91,6 +92,7 @@ def evaluate(
     workers: int = -1,
     on_error: OnError = "raise",
     max_skipped: float = MAX_SKIPPED,
+    decoder: Decoder = "pyav",
     out: Path | None = None,
 ) -> Evaluation:
     """Tests a model on labelled videos.
@@ -105,6 +107,7 @@ def evaluate(
         on_error: what an unreadable video does: `raise`, or `skip`: it is told in the result and
             counts as not recognised.
         max_skipped: how many may be skipped, see `allowed`.
+        decoder: what reads video files.
         out: where the scores file goes, one row per view; None: nowhere.
 
     Raises:
@@ -124,6 +127,7 @@ def evaluate(
         workers=workers,
         on_error=on_error,
         max_skipped=max_skipped,
+        decoder=decoder,
         out={"": out} if out else {},
     )[""]
 
@@ -139,6 +143,7 @@ def evaluate_variants(
     workers: int = -1,
     on_error: OnError = "raise",
     max_skipped: float = MAX_SKIPPED,
+    decoder: Decoder = "pyav",
     out: Mapping[Name, Path] | None = None,
 ) -> dict[Name, Evaluation]:
     """Tests a model on several variants of the same clips; every video is decoded once.
@@ -153,6 +158,7 @@ def evaluate_variants(
         workers: decoding processes.
         on_error: what an unreadable video does.
         max_skipped: how many may be skipped.
+        decoder: what reads video files.
         out: name of a variant -> where its scores file goes.
 
     Returns:
@@ -173,7 +179,14 @@ def evaluate_variants(
         console.print(REMEMBERED, soft_wrap=True)
     model.to(runtime.device)
     loader = eval_loader(
-        model, manifest, protocol, runtime, batch=batch, workers=workers, on_error=on_error
+        model,
+        manifest,
+        protocol,
+        runtime,
+        batch=batch,
+        workers=workers,
+        on_error=on_error,
+        decoder=decoder,
     )
     try:
         results = score_variants(
@@ -274,6 +287,7 @@ def eval_loader(
     batch: int,
     workers: int,
     on_error: OnError = "raise",
+    decoder: Decoder = "pyav",
 ) -> Loader:
     """The loader of a test: this process's share of the videos, none twice, none left out.
 
@@ -283,7 +297,7 @@ def eval_loader(
     check_crops(manifest, protocol)
     views = protocol.views * CROPS[protocol.crop]
     return build_loader(
-        eval_dataset(manifest, model.spec.input, protocol),
+        eval_dataset(manifest, model.spec.input, protocol, decoder=decoder),
         batch=max(1, batch // views),
         workers=share_workers(workers, runtime),
         shuffle=False,

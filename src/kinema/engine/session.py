@@ -260,7 +260,13 @@ def train_loader(session: Session, number: int) -> Loader:
             f"lower it: phases.{number}.batch=N"
         )
     return build_loader(
-        train_dataset(train_set, recipe.input_for(phase), recipe.augment, seed=seed),
+        train_dataset(
+            train_set,
+            recipe.input_for(phase),
+            recipe.augment,
+            seed=seed,
+            decoder=recipe.decoder,
+        ),
         batch=micro_batch(phase, recipe, runtime.world),
         workers=share_workers(recipe.workers, runtime),
         seed=seed,
@@ -287,6 +293,7 @@ def val_loader(session: Session, phase: Phase) -> Loader | None:
         batch=micro_batch(phase, session.recipe, session.runtime.world),
         workers=session.recipe.workers,
         on_error=session.recipe.on_error,
+        decoder=session.recipe.decoder,
     )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data import Manifest
+from ..data import Decoder, Manifest
 from ..data.reversals import reversal_pairs
 from ..data.unread import MAX_SKIPPED, OnError
 from ..models import VideoModel
@@ -113,6 +113,7 @@ def temporal_sensitivity(
     workers: int = -1,
     on_error: OnError = "raise",
     max_skipped: float = MAX_SKIPPED,
+    decoder: Decoder = "pyav",
     seed: int = 0,
     out: Path | None = None,
 ) -> Mapping[Order, Evaluation]:
@@ -127,6 +128,7 @@ def temporal_sensitivity(
         workers: decoding processes; -1: as many as there are cores, at most 8.
         on_error: what an unreadable video does, see `evaluate`.
         max_skipped: how many may be skipped.
+        decoder: what reads video files.
         seed: of the shuffled order, which is another one for every video.
         out: folder where the scores files go (`score_files`); None: nowhere.
 
@@ -147,6 +149,7 @@ def temporal_sensitivity(
         workers=workers,
         on_error=on_error,
         max_skipped=max_skipped,
+        decoder=decoder,
         out=score_files(out) if out else None,
     )
 

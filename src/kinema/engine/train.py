@@ -273,6 +273,7 @@ def _finish(session: Session) -> VideoModel:
             batch=limit,
             workers=recipe.workers,
             on_error=recipe.on_error,
+            decoder=recipe.decoder,
         )
         try:
             result = score(

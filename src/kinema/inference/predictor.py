@@ -15,7 +15,15 @@ import numpy.typing as npt
 import torch
 
 from .. import checkpoint
-from ..data import ArrayReader, Reader, eval_transform, make_sampler, open_reader, read_views
+from ..data import (
+    ArrayReader,
+    Decoder,
+    Reader,
+    eval_transform,
+    make_sampler,
+    open_reader,
+    read_views,
+)
 from ..models import VideoModel
 from ..remote import RemotePath, to_path
 from ..types import EvalProtocol, Prediction, Record
@@ -33,6 +41,7 @@ class Predictor:
         protocol: the views, or their name such as `10x3`; None: those the model file states.
         batch: clips in one forward pass.
         threads: of the decoder; 0 lets it choose.
+        decoder: what reads video files: `pyav`, or `torchcodec` (extra `fast`).
     """
 
     def __init__(
@@ -43,6 +52,7 @@ class Predictor:
         protocol: EvalProtocol | str | None = None,
         batch: int = 8,
         threads: int = 0,
+        decoder: Decoder = "pyav",
     ) -> None:
         if batch < 1:
             raise ValueError(f"batch={batch} must be at least 1")
@@ -52,7 +62,7 @@ class Predictor:
         self.model = loaded.to(device).eval()
         self.protocol = protocol or loaded.spec.protocol
         self.batch = batch
-        self.threads = threads
+        self.threads, self.decoder = threads, decoder
         spec = loaded.spec.input
         self._sampler = make_sampler(spec, views=self.protocol.views)
         self._transform = eval_transform(spec, self.protocol)
@@ -90,7 +100,13 @@ class Predictor:
             context: AbstractContextManager[Reader] = closing(ArrayReader(video, fps, short_side))
         elif isinstance(video, str | Path | RemotePath):
             record = Record(str(video), to_path(video), None, start, end)
-            opened = open_reader(record, spec.modality, short_side=short_side, threads=self.threads)
+            opened = open_reader(
+                record,
+                spec.modality,
+                short_side=short_side,
+                threads=self.threads,
+                decoder=self.decoder,
+            )
             context = closing(opened)
         else:
             context = nullcontext(video)

@@ -158,7 +158,9 @@ def forecast(manifest: Manifest, recipe: Recipe, spec: InputSpec, device: torch.
 
 def _time_clips(manifest: Manifest, recipe: Recipe, spec: InputSpec) -> tuple[float, int]:
     """Milliseconds per clip, as a loader process works: one thread. The first clip only warms."""
-    dataset = train_dataset(manifest, spec, recipe.augment, seed=recipe.seed)
+    dataset = train_dataset(
+        manifest, spec, recipe.augment, seed=recipe.seed, decoder=recipe.decoder
+    )
     count = min(CLIPS, len(manifest))
     chosen = np.random.default_rng(recipe.seed).permutation(len(manifest))[:count]
     threads = torch.get_num_threads()

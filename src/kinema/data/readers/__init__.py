@@ -15,8 +15,8 @@ from ._images import ImagesReader, is_frame_folder
 from ._index_cache import PACKETS_FILE, IndexCache, IndexEntry, write_indexes
 from ._protocol import PATIENCE, VIDEO_ENDINGS, Reader, VideoError
 from ._pyav import PyAVReader, pyav_version
-from ._torchcodec import TorchcodecReader, load_torchcodec, torchcodec_version
 from ._source import naming
+from ._torchcodec import TorchcodecReader, load_torchcodec, torchcodec_version
 
 __all__ = [
     "DECODERS",

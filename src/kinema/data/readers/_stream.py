@@ -108,7 +108,9 @@ class OpenStream:
     def _open(self, threads: int) -> None:
         try:
             # FFmpeg itself asks the clock while it reads
-            container = av.open(source(self.path), "r", timeout=self._patience, metadata_errors="replace")
+            container = av.open(
+                source(self.path), "r", timeout=self._patience, metadata_errors="replace"
+            )
         except (av.FFmpegError, OSError) as error:
             self.check_clock()
             raise VideoError(self.path, None, f"cannot be opened: {reason(error)}") from error
