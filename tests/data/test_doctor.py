@@ -110,9 +110,9 @@ def test_a_second_pass_decodes_what_changed_only(
     seen: list[str] = []
     true = examine.examine
 
-    def counting(record: object) -> object:
+    def counting(record: object, indexes: object) -> object:
         seen.append(record.id)  # type: ignore[attr-defined]
-        return true(record)  # type: ignore[arg-type]
+        return true(record, indexes)  # type: ignore[arg-type]
 
     monkeypatch.setattr(examine, "examine", counting)
     with (tmp_path / "out" / CACHE).open("a") as file:

@@ -92,7 +92,7 @@ def test_a_reader_that_does_not_load_says_what_to_install(
     monkeypatch.setitem(sys.modules, "torchcodec.decoders", None)
     with pytest.raises(ImportError, match=r"decoder=torchcodec cannot .*kinema\[fast\].*=pyav"):
         open_reader(Record("v", tmp_path / "v.mp4", 0), decoder="torchcodec")
-    with pytest.raises(ValueError, match="decoder=cv2 must be one of pyav, torchcodec"):
+    with pytest.raises(ValueError, match="decoder='cv2' must be one of pyav, torchcodec"):
         open_reader(Record("v", tmp_path / "v.mp4", 0), decoder="cv2")
 
 

@@ -50,7 +50,7 @@ def check_decoder(decoder: str) -> None:
         ValueError: for a name that is no decoder's.
     """
     if decoder not in DECODERS:
-        raise ValueError(f"decoder={decoder} must be one of {', '.join(DECODERS)}")
+        raise ValueError(f"decoder={decoder!r} must be one of {', '.join(DECODERS)}")
     if decoder == "torchcodec":
         load_torchcodec()
 
