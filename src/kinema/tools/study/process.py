@@ -105,7 +105,7 @@ def run_job(job: Job, folder: Path, device: str | None, jobs: int = 1) -> None:
             manifest = tested(job.path, splits, case.split)
             evaluate(
                 _model(folder, case, where), manifest, protocol=case.protocol,
-                workers=job.recipe.workers, out=path,
+                workers=job.recipe.workers, decoder=job.recipe.decoder, out=path,
             )  # fmt: skip
         tests[name] = _figures(path)
     if job.temporal:
@@ -125,7 +125,9 @@ def run_job(job: Job, folder: Path, device: str | None, jobs: int = 1) -> None:
 def _test_orders(job: Job, folder: Path, splits: DataSplits, device: torch.device) -> None:
     """Scores the run's test in all orders of frames, and adds them to its card and its report."""
     model, manifest = _model(folder, Case(), device), tested(job.path, splits, None)
-    found = temporal_sensitivity(model, manifest, workers=job.recipe.workers, out=folder)
+    found = temporal_sensitivity(
+        model, manifest, workers=job.recipe.workers, decoder=job.recipe.decoder, out=folder
+    )
     probs = {order: result.probs for order, result in found.items()}
     use = summarise_orders(probs, found["normal"].targets, model.spec.labels)
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
