@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from .caffe_file import read_caffe_file
 from .paddle_files import read_paddle_file, read_paddle_folder
 
 
@@ -41,9 +42,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
     """The tensors of a checkpoint file, without wrappers; code in the file is never run.
 
     Args:
-        path: a `.safetensors` file, a torch file, a `.pdparams` file of Paddle, or a folder where
-            it wrote one file per variable; tensors may lie under `state_dict`, `model_state` or
-            `model`.
+        path: a `.safetensors` file, a torch file, a `.caffemodel` file, a `.pdparams` file of
+            Paddle, or a folder where it wrote one file per variable; tensors may lie under
+            `state_dict`, `model_state` or `model`.
 
     Raises:
         FileNotFoundError: where there is no file.
@@ -56,6 +57,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
         raise FileNotFoundError(f"no checkpoint at {path}")
     if path.suffix == ".safetensors":
         return strip_wrappers(load_file(path))
+    if path.suffix == ".caffemodel":
+        return read_caffe_file(path)
     if path.suffix == ".pdparams":
         return read_paddle_file(path)
     try:
