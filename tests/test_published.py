@@ -40,6 +40,8 @@ def trained_like(name: str, **overrides: Any) -> torch.nn.Module:
 
 
 ROUNDS = [(source, *variant) for source in (TSM, MM) for variant in VARIANTS] + [
+    ("qijiezhao/pseudo-3d-pytorch", "p3d_resnet50", {}),
+    ("ZhaofanQiu/pseudo-3d-residual-networks", "p3d_resnet101", {}),
     ("IBM/bLVNet-TAM", "blvnet_tam_resnet50", {}),
     ("IBM/bLVNet-TAM", "blvnet_tam_resnet50", {"tam_r": 5}),
     ("IBM/bLVNet-TAM", "blvnet_tam_resnet101", {"temporal": False}),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from ..models import VideoModel, create_model
 from ..registry import suggest
 from .ibm import ACTION_RECOGNITION, BIG_LITTLE, BLVNET_TAM
 from .mmaction2 import MMACTION2
+from .p3d import CAFFE, PORT
 from .paddle import PADDLE
 from .reading import read_checkpoint, strip_wrappers
 from .source import Source
@@ -29,10 +31,12 @@ SOURCES: Mapping[str, Source] = {
     "IBM/action-recognition-pytorch": ACTION_RECOGNITION,
     "IBM/bLVNet-TAM": BLVNET_TAM,
     "PaddlePaddle/models": PADDLE,
+    "ZhaofanQiu/pseudo-3d-residual-networks": CAFFE,
     "decisionforce/TPN": TPN_AUTHORS,
     "mit-han-lab/temporal-shift-module": TSM_AUTHORS,
     "open-mmlab/mmaction2": MMACTION2,
     "pytorch/vision": TORCHVISION,
+    "qijiezhao/pseudo-3d-pytorch": PORT,
 }
 
 
@@ -79,6 +83,7 @@ def convert(
     options = {**table.options(model, state), **overrides}
     built = create_model(model, num_classes=num_classes, **options)  # type: ignore[arg-type]
     _fill(built, state, table, source)
+    built.spec = replace(built.spec, input=table.input(built.spec.input))
     return built.eval()
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..models import VideoModel
-from ..types import JSON
+from ..types import JSON, InputSpec
 
 Rename = Callable[[VideoModel, str], str | None]
 
@@ -26,6 +26,7 @@ class Source:
             shapes ask for it.
         adapt: changes their tensors before they are matched.
         options: (model, their tensors) -> options of the model that these weights need.
+        input: what clips these weights want, from what the model would get.
         spare: whether one of their tensors is not needed (a head that only training has).
         export: adapts a copy of our state before it is renamed.
     """
@@ -36,6 +37,7 @@ class Source:
     images: bool = False
     adapt: Callable[[dict[str, Tensor]], dict[str, Tensor]] = lambda state: state
     options: Callable[[str, Mapping[str, Tensor]], dict[str, JSON]] = lambda model, state: {}
+    input: Callable[[InputSpec], InputSpec] = lambda spec: spec
     spare: Callable[[VideoModel, str], bool] = lambda model, key: False
     export: Callable[[VideoModel, dict[str, Tensor]], dict[str, Tensor]] = lambda model, state: (
         state

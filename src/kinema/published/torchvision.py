@@ -6,6 +6,8 @@ import re
 
 from ..layers.mobilenet import MobileNetV2
 from ..models import VideoModel
+from ..models.p3d import P3DBlock
+from .naming import BLOCK
 from .source import Source
 
 
@@ -16,6 +18,10 @@ def _torchvision(model: VideoModel, key: str) -> str | None:
         return None
     if model.neck is not None and key.startswith("head."):
         return None  # it classifies what the neck makes
+    if block := BLOCK.fullmatch(key):
+        part = model.get_submodule(f"backbone.{block[1]}.{block[2]}")
+        if isinstance(part, P3DBlock):
+            return _without_time(block)
     if not isinstance(model.backbone, MobileNetV2):
         return key.removeprefix("backbone.").replace("head.fc.", "fc.")
     if key.startswith("head.fc."):
@@ -29,6 +35,14 @@ def _torchvision(model: VideoModel, key: str) -> str | None:
     )  # the projection is not wrapped, and the first block has no expansion
     place = f"{layer + is_norm}" if layer == last else f"{layer}.{is_norm}"
     return f"features.{found[1]}.conv.{place}.{found[3]}"
+
+
+def _without_time(block: re.Match[str]) -> str | None:
+    """A pseudo-3D block: its third convolution runs over time, its fourth is the image's third."""
+    stage, index, rest = block.groups()
+    if rest.startswith(("conv3.", "bn3.")):
+        return None
+    return f"{stage}.{index}." + re.sub(r"^(conv|bn)4\.", r"\g<1>3.", rest)
 
 
 def _spare(model: VideoModel, key: str) -> bool:
