@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kinema.engine.config import Phase, Recipe, load_recipe, save_recipe
+from kinema.engine.config import Phase, Recipe, load_recipe, override, save_recipe
 from kinema.losses import CrossEntropyConfig, DiversityConfig, Objective, TemporalDiversity
 from kinema.losses.diversity import frame_similarity, last_temporal_taps
 from kinema.models import create_model
@@ -148,6 +148,12 @@ def test_training_pulls_the_frames_apart_with_and_without_recomputing() -> None:
         report.total.backward()
         optimizer.step()
     assert report.parts["temporal_diversity"] < before
+
+
+def test_it_can_be_asked_for_on_the_command_line() -> None:
+    recipe = Recipe(model="tsm_resnet18", phases=(Phase(frames=8, epochs=1),))
+    wanted = "loss=[{kind: cross_entropy}, {kind: temporal_diversity}]"
+    assert override(recipe, [wanted]).loss == (CrossEntropyConfig(), DiversityConfig())
 
 
 def test_yaml_keeps_it(tmp_path) -> None:

@@ -80,8 +80,8 @@ class MotionEnhancement(_Enhancement):
     """MEM: channels that differ from those of the next frame are let through (arXiv:1911.09435).
 
     a[t] = sigmoid(W (f2(x[t+1]) - f1(x[t]))) on pooled frames; the last frame passes unchanged.
-    Of the paper only the idea was at hand, so reduction, biases and initialisation are ours: with
-    reduction 8, biases and TIM, a ResNet-50 has the 30.4 M parameters we remember of it.
+    The authors released no code and the whole paper was not at hand: reduction, biases and
+    initialisation are ours.
 
     Args:
         channels: C.

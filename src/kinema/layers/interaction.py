@@ -17,7 +17,7 @@ class TemporalInteraction(nn.Module):
     """A convolution over time, kernel 3, one per channel, without bias; zeros enter at both ends.
 
     Starts as a temporal shift: the first 1/div of the channels look one frame ahead, the next one
-    frame back, the others at themselves. The start is remembered, not read in the paper.
+    frame back, the others at themselves. That start is ours; the authors' is not known to us.
 
     Args:
         channels: C.

@@ -52,9 +52,8 @@ def tdrl_resnet(
 ) -> VideoModel:
     """A ResNet whose every branch begins with PEM and a temporal module.
 
-    Which temporal module the published figures have is not known to us; the paper's ablation
-    starts from 46.1 % on Something-Something V1, which is TIM's figure as we remember it, so TIM is
-    the default. `reduction`, `gate`, `pem_bias`, `gate_init`: see `ProgressiveEnhancement`.
+    Which temporal module the published figures have is not known to us; TIM as the default is
+    ours. `reduction`, `gate`, `pem_bias`, `gate_init`: see `ProgressiveEnhancement`.
 
     Args:
         depth: of the ResNet.

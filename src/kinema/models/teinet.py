@@ -30,8 +30,8 @@ def teinet_resnet(
 ) -> VideoModel:
     """A ResNet whose every branch begins with MEM, then TIM.
 
-    The authors released no code, and of the paper only its summary was at hand; what that leaves
-    open is ours, see `MotionEnhancement` and `TemporalInteraction`.
+    The authors released no code, and the whole paper was not at hand; what that leaves open is
+    ours, see `MotionEnhancement` and `TemporalInteraction`.
 
     Args:
         depth: of the ResNet.
