@@ -20,6 +20,14 @@ FIGURES = [
      49_138_761_728 + 6_553_600),
     ("tsm_mobilenetv2", {}, (3, 8, 224, 224), 2_736_272, 2_395_954_176 + 4_096_000),
     ("tsm_mobilenetv2_causal", {"num_classes": 27}, (3, 1, 224, 224), 2_258_459, None),
+    ("tpn_slowonly_resnet50", {}, (3, 8, 224, 224), 71_800_272, 50_276_368_384),
+    ("tpn_slowonly_resnet50", {}, (3, 8, 256, 256), 71_800_272, 65_666_842_624),
+    ("tpn_slowonly_resnet50", {}, (3, 32, 224, 224), 71_800_272, 198_155_075_584),
+    ("tpn_slowonly_resnet101", {}, (3, 8, 224, 224), 99_705_296, 94_103_699_456),
+    ("tpn_slowonly_resnet101", {}, (3, 32, 224, 224), 99_705_296, 373_001_977_856),
+    ("tpn_tsm_resnet50", {"num_classes": 174}, (3, 8, 224, 224), 63_210_734, 41_232_986_112),
+    ("tpn_tsm_resnet50", {"num_classes": 174}, (3, 8, 256, 256), 63_210_734, 53_855_219_712),
+    ("tpn_tsn_resnet50", {"num_classes": 174}, (3, 8, 224, 224), 63_210_734, 41_232_986_112),
 ]  # fmt: skip
 
 
@@ -33,6 +41,34 @@ def test_figures_are_exactly_the_published_ones(name, overrides, clip, params, m
     assert measured.flops == 2 * measured.macs
     assert sum(s.params for s in measured.stages) == measured.params
     assert sum(s.macs for s in measured.stages) == measured.macs
+
+
+# Figures known to a thousandth of a billion: (clip, all, of it the neck).
+ROUNDED = [
+    ("slowonly_resnet50", (3, 8, 224, 224), 32_454_096, 41.741, None),
+    ("slowonly_resnet50", (3, 16, 224, 224), 32_454_096, 83.481, None),
+    ("slowonly_resnet50", (3, 32, 256, 256), 32_454_096, 218.071, None),
+    ("slowonly_resnet101", (3, 8, 224, 224), 60_359_120, 85.414, None),
+    ("slowonly_resnet101", (3, 32, 256, 256), 60_359_120, 446.241, None),
+    ("tpn_slowonly_resnet50", (3, 8, 224, 224), 71_800_272, 50.276, 8.536),
+    ("tpn_slowonly_resnet50", (3, 16, 224, 224), 71_800_272, 99.569, 16.088),
+    ("tpn_slowonly_resnet50", (3, 16, 256, 256), 71_800_272, 130.049, 21.013),
+    ("tpn_slowonly_resnet101", (3, 8, 256, 256), 99_705_296, 122.911, 11.350),
+    ("tpn_slowonly_resnet101", (3, 16, 224, 224), 99_705_296, 187.070, 16.243),
+    ("tpn_slowonly_resnet101", (3, 32, 256, 256), 99_705_296, 487.186, 40.945),
+]
+
+
+@pytest.mark.parametrize(("name", "clip", "params", "billions", "neck"), ROUNDED)
+def test_figures_of_the_pyramid_and_its_baseline(name, clip, params, billions, neck) -> None:  # type: ignore[no-untyped-def]
+    with torch.device("meta"):
+        model = create_model(name)
+    measured = profile(model, clip)
+    assert measured.params == params
+    assert round(measured.macs / 1e9, 3) == billions
+    stages = {stage.name: stage for stage in measured.stages}
+    assert neck is None or round(stages["neck"].macs / 1e9, 3) == neck
+    assert neck is None or stages["neck"].params == 39_346_176
 
 
 def test_attention_products_are_counted_apart() -> None:
@@ -51,7 +87,9 @@ def test_shifts_stand_in_every_second_block_of_resnet101() -> None:
     "name",
     [f"tsn_resnet{d}" for d in (18, 34, 50, 101, 152)]
     + [f"tsm_resnet{d}{s}" for d in (18, 34, 50, 101) for s in ("", "_causal")]
-    + ["tsm_mobilenetv2", "tsm_mobilenetv2_causal"],
+    + ["tsm_mobilenetv2", "tsm_mobilenetv2_causal"]
+    + ["slowonly_resnet50", "slowonly_resnet101", "tpn_slowonly_resnet50"]
+    + ["tpn_slowonly_resnet101", "tpn_tsn_resnet50", "tpn_tsm_resnet50"],
 )
 def test_the_promised_names_exist(name: str) -> None:
     assert name in list_models()
