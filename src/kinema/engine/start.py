@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 
 from torch import Tensor
@@ -17,6 +18,7 @@ from .. import checkpoint, published
 from ..files import atomic
 from ..layers.weights import adapt_stem, inflate
 from ..models import VideoModel
+from ..models.base import models
 from ..models.blvnet import BigLittleResNet
 from ..progress import Progress
 from ..types import InputSpec, ModelSpec
@@ -102,7 +104,7 @@ def start_from(
             model, path, "pytorch/vision", f"imagenet ({path})", classes=IMAGENET_CLASSES
         )
     path = Path(init)
-    if not path.is_file():
+    if not (path.is_file() or (source and path.is_dir())):
         raise FileNotFoundError(
             f"init={init!r} must be scratch, imagenet, or the path of a model file that exists"
         )
@@ -130,9 +132,22 @@ def _from_published(
         )
     except ValueError as error:
         raise ValueError(_shortened(str(error), title, spec)) from error
+    _check_options(model, donor, title)
     rename = published.SOURCES[source].rename
     state = {name: x for name, x in donor.state_dict().items() if rename(donor, name) is not None}
     return _transplant(model, state, title, same_labels=False)
+
+
+def _check_options(model: VideoModel, donor: VideoModel, title: str) -> None:
+    """Refuses weights that compute something else with the model's options than with theirs."""
+    defaults = signature(models[model.spec.name]).parameters
+    for key, value in donor.spec.overrides.items():
+        own = model.spec.overrides.get(key, defaults[key].default)
+        if own != value:
+            raise ValueError(
+                f"{title} needs {key}={value}, the model has {key}={own}: give "
+                f"model_args.{key}={value}, or {key}={own} yourself to go on with other arithmetic"
+            )
 
 
 def _shortened(text: str, title: str, spec: ModelSpec) -> str:
