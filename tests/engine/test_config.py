@@ -184,6 +184,10 @@ def test_every_recipe_builds_its_model_and_survives_yaml(name, tmp_path):
         ("tsm_resnet50_k400_mmaction2", 0.02, 128, 50, (25, 45), 1e-4),
         ("tsn_resnet50_k400", 0.02, 128, 50, (20, 40), 1e-4),
         ("tsn_resnet50_k400_mmaction2", 0.01, 256, 100, (40, 80), 1e-4),
+        ("tpn_slowonly_resnet50_k400_8x8", 0.01, 64, 150, (75, 125), 1e-4),
+        ("tpn_slowonly_resnet101_k400_32x2", 0.01, 64, 150, (75, 125), 1e-4),
+        ("tpn_slowonly_resnet50_k400_47e", 0.01, 128, 47, (27,), 1e-4),
+        ("tpn_tsm_resnet50_sthv1", 0.01, 64, 150, (75, 125), 5e-4),
     ],
 )
 def test_published_settings(name, lr, batch, epochs, marks, decay):
@@ -191,3 +195,14 @@ def test_published_settings(name, lr, batch, epochs, marks, decay):
     phase = recipe.phases[0]
     assert (phase.lr, phase.lr_batch, phase.epochs) == (lr, batch, epochs)
     assert (phase.schedule, recipe.optim.weight_decay) == (marks, decay)
+
+
+@pytest.mark.parametrize("name", list_recipes("tpn_slowonly_*"))
+def test_clips_of_the_pyramid_span_64_frames(name):
+    recipe = recipes[name]()
+    spec = recipe.input_for(recipe.phases[0])
+    assert spec.frames * spec.stride == 64
+    assert (spec.frames, spec.stride) == (recipe.input.frames, recipe.input.stride)
+    assert recipe.eval.name == "10x3"
+    assert recipe.eval.sides(spec) == (256, 256)
+    assert [type(term).__name__ for term in recipe.loss] == ["CrossEntropyConfig", "AuxHeadConfig"]
