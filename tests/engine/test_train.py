@@ -382,10 +382,12 @@ def test_the_log_says_how_the_rate_was_scaled_and_what_to_mind(recipe, splits, t
     scaled = override(recipe, ["phases.0.lr_batch=16", "phases.0.epochs=1"])
     skewed = [r for r in splits.train.records if r.label == 0] + list(splits.train.records[1:2])
     train_part = replace(splits.train, records=tuple(skewed))
-    train(scaled, DataSplits(train_part, splits.val), tmp_path / "b", device="cpu")
+    data = DataSplits(train_part, splits.val, note="left out: 2 of 7 train videos")
+    train(scaled, data, tmp_path / "b", device="cpu")
     said = "\n".join(line["text"] for line in events(tmp_path / "b", "say"))
     for expected in (
         "lr 0.02 for 16 clips -> 0.005 for 4",
+        "left out: 2 of 7 train videos",
         "hint: no test split: the final figure is on val",
         "hint: 1 classes have no training clip: light",
         "hint: classes have 1 to 5 training clips: balance=true",

@@ -180,11 +180,15 @@ class Manifest:
 
 @dataclass(frozen=True)
 class DataSplits:
-    """The three uses of a data set; all share labels and flip map. test None: there is none."""
+    """The three uses of a data set; all share labels and flip map. test None: there is none.
+
+    A run shows the note, where there is one.
+    """
 
     train: Manifest
     val: Manifest
     test: Manifest | None = None
+    note: str = ""
 
 
 def is_manifest_file(path: Path) -> bool:

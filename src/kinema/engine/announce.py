@@ -75,6 +75,8 @@ def announce(
     sizes = ", ".join(f"{len(part.records)} {name}" for name, part in _named(splits))
     say = folder.say
     say(f"data: {sizes} videos, {len(splits.train.labels)} classes")
+    if splits.note:
+        say(splits.note)
     parameters = sum(p.numel() for p in model.parameters())
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     frozen = f", {parameters - trained:,} of them frozen" if trained < parameters else ""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from ...registry import suggest
@@ -45,7 +47,8 @@ def load_data(
             are tested on the same clips.
 
     Returns:
-        The checked splits; `test` is None where there is none.
+        The checked splits; `test` is None where there is none. Their note says what a data check
+        left out.
 
     Raises:
         ManifestError: one error with the first faults and their rows.
@@ -54,7 +57,7 @@ def load_data(
     parts = read_parts(source, root=root)
     if "train" not in parts:
         raise ManifestError(str(source), ["has no row of split train"])
-    return _complete(parts, val_share, seed)
+    return replace(_complete(parts, val_share, seed), note=_left_out(Path(source), parts))
 
 
 def read_parts(source: str | Path, *, root: Path | str | None = None) -> dict[str, Manifest]:
@@ -93,6 +96,28 @@ def _complete(parts: dict[str, Manifest], val_share: float, seed: int) -> DataSp
         return DataSplits(train, parts["val"], parts.get("test"))
     train, val = split_by_source(train, val_share, seed=seed)
     return DataSplits(train, val, parts.get("test"))
+
+
+def _left_out(folder: Path, parts: Mapping[str, Manifest]) -> str:
+    """What `kinema data check`, whose manifests these are, did not take over, in words."""
+    report = folder / "check.json"
+    if not report.is_file():
+        return ""
+    try:
+        rows = json.loads(report.read_text(encoding="utf-8"))["splits"]
+        counts = {split: (row["before"], row["after"]) for split, row in rows.items()}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ManifestError(
+            str(report), [f"is not what kinema data check writes: {error}"]
+        ) from None
+    lost = [
+        f"{before - after:,} of {before:,} {split} videos"
+        for split, (before, after) in counts.items()
+        if split in parts and len(parts[split]) == after < before
+    ]
+    if not lost:
+        return ""
+    return f"left out by the data check: {', '.join(lost)}; reasons in {folder / 'dropped.csv'}"
 
 
 def _manifests(folder: Path) -> dict[str, Manifest]:
