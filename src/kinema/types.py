@@ -6,7 +6,7 @@ deliver what it says, the model side promises to ask for nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -18,6 +18,7 @@ JSON: TypeAlias = "None | bool | int | float | str | list[JSON] | dict[str, JSON
 Modality = Literal["rgb", "flow", "rgb_diff"]
 Sampling = Literal["segments", "segments_tsm", "shared", "dense"]
 Crop = Literal["center", "three", "ten"]
+Activation = Literal["softmax", "sigmoid"]
 
 RGB_STATISTICS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and deviation of ImageNet."""
@@ -117,8 +118,8 @@ class EvalProtocol:
             side for `three` (so that three crops cover the whole frame, as in the published "256"
             tests).
         resize: short side in pixels before cropping; None: the model's.
-        average: `prob` averages softmax outputs (mmaction2), `logit` averages logits and then takes
-            the softmax (TSM).
+        average: `prob` averages probabilities (mmaction2), `logit` averages logits and then makes
+            them probabilities (TSM).
     """
 
     views: int = 1
@@ -160,33 +161,50 @@ class EvalProtocol:
             raise ValueError(f"protocol crop side {size} must not exceed the short side {resize}")
         return resize, size
 
-    def combine(self, logits: Tensor) -> Tensor:
-        """Probabilities of a video from logits of its views: (N, V, K) -> (N, K)."""
+    def combine(self, logits: Tensor, activation: Activation = "softmax") -> Tensor:
+        """Probabilities of a video from logits of its views: (N, V, K) -> (N, K) float64.
+
+        Args:
+            logits: of any float type.
+            activation: what makes probabilities of them, see `ModelSpec`.
+        """
         logits = logits.double()
         if self.average == "prob":
-            return logits.softmax(-1).mean(1)
-        return logits.mean(1).softmax(-1)
+            return _probabilities(logits, activation).mean(1)
+        return _probabilities(logits.mean(1), activation)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
-    """What rebuilds a model and says how to feed it: the plain-data half of a model file."""
+    """What rebuilds a model and says how to feed it: the plain-data half of a model file.
+
+    Attributes:
+        name: of `list_models()`.
+        overrides: its options.
+        input: the clips it wants.
+        labels: class names.
+        protocol: the views it is tested with.
+        activation: what makes probabilities of its logits, as it was trained: `softmax`, where the
+            labels compete and add up to one, or `sigmoid`, where each is true or not by itself.
+    """
 
     name: str
     overrides: Mapping[str, JSON] = field(default_factory=dict)
     input: InputSpec = InputSpec()
     labels: tuple[str, ...] = ()
     protocol: EvalProtocol = EvalProtocol()
+    activation: Activation = "softmax"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Record:
     """One labelled video, or one stretch of it.
 
     Attributes:
         id: unique in its manifest; what scores are filed under.
         path: a video file or a folder of frames.
-        label: index into the manifest's labels; None: not known.
+        labels: indices into the manifest's labels, each once; empty: not known. A single index, or
+            None, may be given in place of a tuple.
         start: where the stretch begins, in seconds.
         end: where it ends, in seconds; None: at the end of the video.
         group: the source it was cut from; records of one group stay together when data are split.
@@ -195,23 +213,41 @@ class Record:
 
     id: str
     path: Path
-    label: int | None
+    labels: tuple[int, ...]
     start: float = 0.0
     end: float | None = None
     group: str | None = None
 
-    def __post_init__(self) -> None:
-        if self.start < 0 or (self.end is not None and self.end <= self.start):
-            raise ValueError(
-                f"record {self.id!r}: start={self.start} end={self.end} must be 0 <= start < end"
-            )
+    def __init__(
+        self,
+        id: str,
+        path: Path,
+        labels: int | Iterable[int] | None,
+        start: float = 0.0,
+        end: float | None = None,
+        group: str | None = None,
+    ) -> None:
+        if start < 0 or (end is not None and end <= start):
+            raise ValueError(f"record {id!r}: start={start} end={end} must be 0 <= start < end")
+        given = () if labels is None else (labels,) if isinstance(labels, int) else tuple(labels)
+        if len(set(given)) < len(given):
+            raise ValueError(f"record {id!r}: labels {given} must name each label once")
+        self.__dict__.update(
+            id=id, path=path, labels=given, start=start, end=end, group=group
+        )  # past the lock of a frozen dataclass
+
+    @property
+    def label(self) -> int | None:
+        """The only label; None where there is none, or where there are several."""
+        return self.labels[0] if len(self.labels) == 1 else None
 
 
 @dataclass
 class Sample:
     """One video as the loader makes it.
 
-    clips (V, C, T, H, W) uint8, target () int64 (-1: unknown), spans (V, 2) float64: first and last
+    clips (V, C, T, H, W) uint8; target () int64 (-1: unknown), or (K,) float in data whose videos
+    have several labels: 1 for each of them (all 0: unknown); spans (V, 2) float64: first and last
     second of each view.
     """
 
@@ -229,8 +265,9 @@ class Sample:
 class Batch:
     """Samples of one shape.
 
-    clips (N, V, C, T, H, W) uint8, targets (N,) int64 or (N, K) float, ids of length N, spans (N,
-    V, 2) float64 seconds.
+    clips (N, V, C, T, H, W) uint8, ids of length N, spans (N, V, 2) float64 seconds. targets (N,)
+    int64 where every video has one label; (N, K) float from 0 to 1 where videos have several or
+    clips are mixed: how much of each label the clip shows.
     """
 
     clips: Tensor
@@ -284,3 +321,7 @@ class Prediction:
         """The k most probable labels, best first."""
         values, indices = self.scores.topk(min(k, len(self.labels)))
         return [(self.labels[i], float(p)) for p, i in zip(values, indices.tolist(), strict=True)]
+
+
+def _probabilities(logits: Tensor, activation: Activation) -> Tensor:
+    return logits.softmax(-1) if activation == "softmax" else logits.sigmoid()

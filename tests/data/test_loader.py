@@ -140,7 +140,7 @@ def test_keys_of_samples(toy: Manifest) -> None:
 
 def order(count: int, **options: object) -> EpochOrder:
     settings = dict(batch=2, seed=0, shuffle=True, balanced=False, rank=0, world=1, drop_last=False)
-    labels = options.pop("labels", [0] * count)
+    labels = options.pop("labels", [(0,)] * count)
     return EpochOrder(labels, **{**settings, **options})
 
 
@@ -185,12 +185,40 @@ def test_steps_per_epoch(toy: Manifest) -> None:
 
 
 def test_balanced_draws_classes_equally_on_every_rank() -> None:
-    labels = [0] * 90 + [1] * 10
+    labels = [(0,)] * 90 + [(1,)] * 10
     for rank in (0, 1):
         sampler = order(100, labels=labels, balanced=True, rank=rank, world=2)
-        drawn = np.concatenate([np.asarray(labels)[sampler(epoch)] for epoch in range(40)])
+        drawn = np.concatenate([np.asarray(labels)[sampler(epoch), 0] for epoch in range(40)])
         assert len(drawn) == 2000
         assert 0.46 < drawn.mean() < 0.54
+
+
+def test_balancing_draws_a_clip_for_each_of_its_labels() -> None:
+    labels = [(0,)] * 60 + [(0, 1)] * 20 + [(1, 2)] * 20  # classes have 80, 40 and 20 clips
+    sampler = order(100, labels=labels, balanced=True)
+    drawn = np.concatenate([sampler(epoch) for epoch in range(100)])
+    found = [np.mean(drawn < 60), np.mean((drawn >= 60) & (drawn < 80)), np.mean(drawn >= 80)]
+    assert found == pytest.approx([60 / 240, 20 / 240 + 20 / 120, 20 / 120 + 20 / 60], abs=0.02)
+
+
+def test_several_labels_make_rows_of_targets(toy: Manifest) -> None:
+    both, none = replace(toy.records[0], labels=(0, 1)), replace(toy.records[1], labels=())
+    several = replace(toy, records=(both, none, *toy.records[2:4]))
+    (batch,) = batches(eval_dataset(several, SPEC, EvalProtocol()), shuffle=False, batch=4)
+    assert batch.targets.dtype == torch.float32
+    assert batch.targets.tolist() == [[1, 1], [0, 0], [1, 0], [0, 1]]
+    labelled = replace(several, records=(both, *toy.records[1:4]))
+    dataset = train_dataset(labelled, SPEC, PLAIN, seed=0)
+    (mixed,) = batches(dataset, batch=4, shuffle=True, augment=Augment(mixup=1.0))
+    assert mixed.targets.sum() == pytest.approx(5.0), "labels are moved, none is lost"
+    sided = replace(labelled, flip_map={0: None})
+    seen = [train_dataset(sided, SPEC, Augment(), seed=0)[(epoch, 0)] for epoch in range(8)]
+    assert {tuple(sample.target.tolist()) for sample in seen} == {(1.0, 1.0)}
+    with pytest.raises(ValueError, match="mixup and cutmix needs labels, but record 'clip1'"):
+        build_loader(
+            train_dataset(several, SPEC, PLAIN, seed=0),
+            batch=2, workers=0, shuffle=True, augment=Augment(mixup=1.0),
+        )  # fmt: skip
 
 
 def test_mirroring_changes_the_label_it_should() -> None:
@@ -284,7 +312,7 @@ def test_loader_errors(toy: Manifest, options: dict, message: str) -> None:
 
 
 def test_unlabelled_records_cannot_be_mixed_or_balanced(toy: Manifest) -> None:
-    manifest = replace(toy, records=(*toy.records, replace(toy.records[0], id="x", label=None)))
+    manifest = replace(toy, records=(*toy.records, replace(toy.records[0], id="x", labels=())))
     dataset = eval_dataset(manifest, SPEC, EvalProtocol())
     assert dataset[10].target == -1
     with pytest.raises(ValueError, match="mixup and cutmix needs labels, but record 'x' has none"):

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from kinema.data import Manifest, ManifestError, flip_map_from_names
-from kinema.data.flips import mirrored_label
+from kinema.data.flips import mirrored_labels
 from kinema.types import Record
 
 
-def manifest(root: Path, *rows: tuple[str, int | None]) -> Manifest:
+def manifest(root: Path, *rows: tuple[str, int | tuple[int, ...] | None]) -> Manifest:
     records = []
     for name, label in rows:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,9 @@ def test_fingerprint_follows_the_data_not_the_place(tmp_path: Path) -> None:
     changed = {
         replace(here, labels=("cat", "cow")).fingerprint(),
         replace(here, records=here.records[:1]).fingerprint(),
-        replace(here, records=(here.records[0], replace(here.records[1], label=0))).fingerprint(),
+        replace(
+            here, records=(here.records[0], replace(here.records[1], labels=(0,)))
+        ).fingerprint(),
         replace(here, records=(here.records[0], replace(here.records[1], end=1.0))).fingerprint(),
         here.fingerprint(),
     }
@@ -103,6 +105,8 @@ def test_fingerprint_follows_the_data_not_the_place(tmp_path: Path) -> None:
         (0, '{"kinema_manifest": 1, "name": "x", "labels": "cat"}', "line 1: labels='cat' must be"),
         (2, '{"id": "b", "path": "b.mp4"}', "line 3: label is missing"),
         (2, '{"id": "b", "path": "b", "label": 0, "lable": 1}', "line 3: lable is not known"),
+        (2, '{"id": "b", "path": "b", "label": "x"}', "line 3: label='x' must be a whole number"),
+        (2, '{"id": "b", "path": "b", "label": [1, 1]}', "must name each label once"),
         (2, '{"id": "b", "path": "b", "label": 0, "start": 2, "end": 1}', "line 3: record 'b'"),
     ],
 )
@@ -166,8 +170,38 @@ def test_flip_maps_of_the_published_label_lists(shared: Path, name: str, expecte
     assert flip_map_from_names(path.read_text().splitlines()) == expected
 
 
-def test_mirrored_label() -> None:
-    assert mirrored_label(3, None) == 3
-    assert mirrored_label(3, {0: 1}) == 3
-    assert mirrored_label(0, {0: 1}) == 1
-    assert mirrored_label(0, {0: None}) is None
+def test_mirrored_labels() -> None:
+    assert mirrored_labels((3,), None) == (3,)
+    assert mirrored_labels((3,), {0: 1}) == (3,)
+    assert mirrored_labels((0, 3), {0: 1, 1: 0}) == (1, 3)
+    assert mirrored_labels((0, 1), {0: 1, 1: 0}) == (1, 0)
+    assert mirrored_labels((3, 0), {0: None}) is None
+
+
+def test_several_labels_are_kept_counted_and_checked(tmp_path: Path) -> None:
+    data = manifest(tmp_path, ("a.mp4", 0), ("b.mp4", (1, 0)), ("c.mp4", None))
+    assert [(r.labels, r.label) for r in data.records] == [((0,), 0), ((1, 0), None), ((), None)]
+    assert data.counts == (2, 1)
+    assert data.several
+    assert not replace(data, records=data.records[:1]).several
+    data.save(tmp_path / "list.jsonl")
+    assert Manifest.load(tmp_path / "list.jsonl") == data
+    lines = [json.loads(line) for line in (tmp_path / "list.jsonl").read_text().splitlines()]
+    assert [line["label"] for line in lines[1:]] == [0, [1, 0], None]
+    other = replace(data, records=(data.records[0], replace(data.records[1], labels=(1,))))
+    assert other.fingerprint() != replace(data, records=data.records[:2]).fingerprint()
+    with pytest.raises(ManifestError, match=r"record 1 \(a.mp4\): label 5 is not in 0..1"):
+        replace(data, records=(replace(data.records[0], labels=(1, 5)),)).check("test")
+    with pytest.raises(ValueError, match=r"record 'x': labels \(1, 1\) must name each label once"):
+        Record("x", tmp_path, (1, 1))
+
+
+def test_a_manifest_as_earlier_versions_wrote_it(tmp_path: Path) -> None:
+    (tmp_path / "old.jsonl").write_text(
+        '{"kinema_manifest": 1, "name": "toy", "labels": ["cat", "dog"], "flip_map": null}\n'
+        '{"id": "a", "path": "a.mp4", "label": 1, "start": 1.0, "end": 2.0, "group": "t"}\n'
+        '{"id": "b", "path": "b.mp4", "label": null}\n'
+    )
+    one, two = Manifest.load(tmp_path / "old.jsonl").records
+    assert one == Record("a", tmp_path / "a.mp4", 1, 1.0, 2.0, "t")
+    assert two == Record("b", tmp_path / "b.mp4", None)

@@ -91,7 +91,7 @@ def test_workers_ranks_and_skipped_batches_change_nothing(
 
 
 def test_substitutes_differ_by_place_and_keep_balance() -> None:
-    labels = [0] * 90 + [1] * 10
+    labels = [(0,)] * 90 + [(1,)] * 10
     settings = dict(batch=2, seed=0, shuffle=True, rank=0, world=1, drop_last=False)
     order = EpochOrder(labels, balanced=False, **settings)
     drawn = [order.instead(0, index, 1) for index in range(100)]

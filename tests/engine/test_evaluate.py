@@ -15,7 +15,9 @@ from kinema import checkpoint
 from kinema.data import Manifest
 from kinema.data.splitting import split_by_source
 from kinema.engine.evaluate import NonFiniteError, evaluate, held_out, label_map, trained_on
+from kinema.engine.report import write_report
 from kinema.engine.runtime import Runtime
+from kinema.engine.scores import read_scores
 from kinema.inference import Predictor
 from kinema.models import create_model
 from kinema.types import EvalProtocol, InputSpec
@@ -90,16 +92,49 @@ def test_scores_file(model, splits, tmp_path):
         "labels": ["dark", "grey", "light"],
         "protocol": "2x3",
         "average": "prob",
+        "activation": "softmax",
         "fingerprint": splits.val.fingerprint(),
         "unread": [],
     }
+
+
+def test_several_labels(model, splits, tmp_path):
+    """Any of them is a hit; the scores file keeps all, and the model's activation counts."""
+    given = ((0, 2), (1,), (2, 0, 1), (0,), (1, 2))
+    records = tuple(
+        replace(r, labels=labels) for r, labels in zip(splits.val.records, given, strict=True)
+    )
+    turned = Manifest("turned", ("light", "dark", "grey"), records)  # 0, 1, 2 are 2, 0, 1 there
+    truth = [[0, 1, 1], [1, 0, 0], [1, 1, 1], [0, 0, 1], [1, 1, 0]]
+    for activation in ("softmax", "sigmoid"):
+        model.spec = replace(model.spec, activation=activation)
+        out = tmp_path / activation / "scores.parquet"
+        result = evaluate(model, turned, protocol="2x1", workers=0, out=out)
+        views = result.logits.double()
+        views = views.softmax(-1) if activation == "softmax" else views.sigmoid()
+        np.testing.assert_allclose(result.probs, views.mean(1).numpy())
+        assert result.targets.astype(int).tolist() == truth
+        hits = [truth[i][k] for i, k in enumerate(result.probs.argmax(1))]
+        assert result.metrics.top1 == np.mean(hits)
+        assert 0 < result.metrics.mean_ap <= 1
+        assert pq.read_table(out).column("target").to_pylist()[:3] == [[1, 2], [1, 2], [0]]
+        scores = read_scores(out)
+        assert scores.activation == activation
+        assert scores.several
+        np.testing.assert_array_equal(scores.targets, result.targets)
+        np.testing.assert_allclose(scores.probs, result.probs, rtol=1e-6)
+        page = write_report(out.parent).read_text(encoding="utf-8")
+        assert "Hit@1" in page
+        assert "Mean average precision" in page
+        prediction = Predictor(model, protocol="2x1").predict(records[0].path)
+        np.testing.assert_allclose(prediction.scores, result.probs[0], rtol=1e-4)
 
 
 def test_labels_are_matched_by_name(model, splits):
     turned = Manifest(
         "turned",
         ("light", "dark", "grey"),
-        tuple(replace(r, label=(r.label + 1) % 3) for r in splits.val.records),
+        tuple(replace(r, labels=((r.label + 1) % 3,)) for r in splits.val.records),
     )
     a = evaluate(model, splits.val, workers=0)
     b = evaluate(model, turned, workers=0)
@@ -131,7 +166,7 @@ def test_labels_the_model_does_not_know(model, splits):
 
 
 def test_videos_without_a_label(model, splits):
-    records = (replace(splits.val.records[0], label=None),)
+    records = (replace(splits.val.records[0], labels=()),)
     with pytest.raises(ValueError, match="'val/0' has no label, and a test needs one; use predict"):
         evaluate(model, replace(splits.val, records=records), workers=0)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from kinema.engine.metrics import (
+    average_precision,
     bootstrap_interval,
     calibration,
     confusion,
@@ -78,7 +79,7 @@ def test_top5_with_seven_classes() -> None:
 
 def test_equal_probabilities_rank_by_index_as_argmax_does() -> None:
     probs = np.full((3, 3), 1 / 3)
-    assert target_ranks(probs, np.array([0, 1, 2])).tolist() == [0, 1, 2]
+    assert target_ranks(probs, np.eye(3, dtype=bool)).tolist() == [0, 1, 2]
     assert top_k(probs, np.array([0, 1, 2]), 1) == pytest.approx(1 / 3)
 
 
@@ -142,11 +143,60 @@ def test_paired_interval_knows_what_both_have_in_common() -> None:
         paired_interval(before[:0], before[:0])
 
 
+# The six videos again, some with several labels: 0 and 1; 1; 0, 1 and 2; 1; 0 and 2; 2.
+TRUTH = np.array([[1, 1, 0], [0, 1, 0], [1, 1, 1], [0, 1, 0], [1, 0, 1], [0, 0, 1]], bool)
+
+
+def test_several_labels_by_hand() -> None:
+    metrics = summarise(PROBS, TRUTH)
+    assert metrics.top1 == pytest.approx(4 / 6)  # right: 0 of {0, 1}, 1 of all, 1, 2 of {0, 2}
+    assert top_k(PROBS, TRUTH, 2) == 1.0
+    # class 0: scores 0.7 0.6 0.5 0.3 0.1 0.0, right y n n y n y; the others: see below
+    zero = (1 + 2 / 4 + 3 / 6) / 3
+    # class 1: 0.8 y, 0.6 y, 0.3 y, 0.2 y, then two of 0.1 that are not
+    # class 2: 0.9 y, 0.4 y, then four of 0.1 with one y, which share the precision 3/6
+    two = (1 + 1 + 3 / 6) / 3
+    assert [row.ap for row in per_class(PROBS, TRUTH)] == pytest.approx([zero, 1.0, two])
+    assert metrics.mean_ap == pytest.approx((zero + 1 + two) / 3)
+    nats = [
+        -math.log(0.7 * 0.2) / 2, -math.log(0.3), -math.log(0.3 * 0.6 * 0.1) / 3, -math.log(0.8),
+        (-math.log(np.finfo(np.float64).tiny) - math.log(0.9)) / 2, -math.log(0.4),
+    ]  # fmt: skip
+    assert metrics.loss == pytest.approx(np.mean(nats))
+    assert [row.recall for row in per_class(PROBS, TRUTH)] == pytest.approx([1 / 3, 2 / 4, 1 / 3])
+    assert confusion(PROBS, TRUTH).tolist() == [[1, 0, 0], [1, 2, 0], [1, 0, 1]]
+
+
+def test_one_label_is_the_case_of_one_true_entry() -> None:
+    assert summarise(PROBS, TARGETS) == summarise(PROBS, np.eye(3, dtype=bool)[TARGETS])
+
+
+def test_average_precision_depends_on_no_order() -> None:
+    scores, right = np.array([0.5, 0.5, 0.9, 0.5, 0.1]), np.array([1, 0, 0, 1, 0], bool)
+    expected = 2 / 4  # both are within the four that stand before or beside them
+    for order in (slice(None), slice(None, None, -1)):
+        assert average_precision(scores[order], right[order]) == pytest.approx(expected)
+    assert math.isnan(average_precision(scores, np.zeros(5, bool)))
+
+
+def test_sigmoid_probabilities_need_not_sum_to_one() -> None:
+    probs = np.array([[0.9, 0.8, 0.1], [0.2, 0.6, 0.3]])
+    truth = np.array([[1, 1, 0], [0, 0, 1]], bool)
+    with pytest.raises(ValueError, match="apply softmax first"):
+        summarise(probs, truth)
+    metrics = summarise(probs, truth, activation="sigmoid")
+    wanted = np.where(truth, probs, 1 - probs)
+    assert metrics.loss == pytest.approx(-np.log(wanted).mean())
+    assert metrics.top1 == 0.5
+    with pytest.raises(ValueError, match="row 0 of probs .* apply sigmoid first"):
+        summarise(2 * probs, truth, activation="sigmoid")
+
+
 @pytest.mark.parametrize(
     ("probs", "targets", "message"),
     [
-        (PROBS, [0, 0, 0, 1, 2, -1], r"1 of 6 targets .*row 5; 1 are -1"),
-        (PROBS, [0, 0, 0, 1, 2, 3], r"outside 0\.\.2"),
+        (PROBS, [0, 0, 0, 1, 2, -1], r"1 of 6 targets name no label .*row 5\); score labelled"),
+        (PROBS, [0, 0, 0, 1, 2, 3], r"no label of 0\.\.2"),
         (PROBS, [0, 0, 0], "must be"),
         (PROBS[:0], [], "at least 1"),
         (PROBS * 3, TARGETS, "apply softmax"),

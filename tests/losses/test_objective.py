@@ -9,7 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from kinema.losses import CrossEntropyConfig, Objective
+from kinema.losses import (
+    BinaryCrossEntropyConfig,
+    CrossEntropyConfig,
+    Objective,
+    activation_of,
+)
 from kinema.models import create_model
 from kinema.types import Outputs
 
@@ -100,3 +105,40 @@ def test_each_term_once(model, count):
 def test_smoothing_out_of_range():
     with pytest.raises(ValueError, match=r"smoothing=1.0 must be at least 0 and below 1"):
         CrossEntropyConfig(smoothing=1.0)
+
+
+def test_several_labels_share_the_target(model, clip):
+    target = torch.tensor([[1.0, 0, 1], [0, 1, 0], [1, 1, 1], [0, 0.3, 0.7]])
+    shares = torch.tensor([[0.5, 0, 0.5], [0, 1, 0], [1 / 3] * 3, [0, 0.3, 0.7]])
+    report = Objective(model, [CrossEntropyConfig().build(model)])(clip, target)
+    by_hand = -(shares * model(clip).log_softmax(1)).sum(1).mean()
+    torch.testing.assert_close(report.total, by_hand)
+
+
+def test_shares_of_two_clips_are_taken_as_they_are(model, clip):
+    """Where they add up to one the target is not touched, to the last bit."""
+    for share in torch.rand(200).tolist():
+        target = torch.tensor([[share, 0.0, 1 - share]])
+        assert torch.equal(target / target.sum(1, keepdim=True).clamp_min(1), target)
+
+
+def test_binary_cross_entropy_asks_for_each_class(model, clip):
+    term = BinaryCrossEntropyConfig(weight=3.0).build(model)
+    logits = model(clip)
+    many = torch.tensor([[1.0, 0, 1], [0, 1, 0], [0, 0, 0], [0.3, 0, 0.7]])
+    report = Objective(model, [term])(clip, many)
+    by_hand = -(many * logits.sigmoid().log() + (1 - many) * (-logits).sigmoid().log()).mean()
+    torch.testing.assert_close(report.parts["binary_cross_entropy"], by_hand.detach())
+    torch.testing.assert_close(report.total, 3 * by_hand)
+    one = torch.tensor([0, 2, 1, 1])
+    rows = nn.functional.one_hot(one, 3).float()
+    torch.testing.assert_close(
+        Objective(model, [term])(clip, one).total, Objective(model, [term])(clip, rows).total
+    )
+
+
+def test_the_terms_decide_what_makes_probabilities():
+    assert activation_of([CrossEntropyConfig(), TapMeanConfig()]) == "softmax"
+    assert activation_of([TapMeanConfig(), BinaryCrossEntropyConfig()]) == "sigmoid"
+    with pytest.raises(ValueError, match="cross_entropy makes the labels compete"):
+        activation_of([CrossEntropyConfig(), BinaryCrossEntropyConfig()])

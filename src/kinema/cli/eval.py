@@ -148,25 +148,32 @@ def print_table(model: VideoModel, result: Evaluation) -> None:
     """Summary figures, then one line per class, weakest first."""
     from ..engine.metrics import per_class
 
-    m, labels = result.metrics, model.spec.labels
+    m, labels, several = result.metrics, model.spec.labels, result.targets.ndim == 2
+    best, five = ("hit@1", "hit@5") if several else ("top-1", "top-5")
     print(
-        f"  top-1       {m.top1:>7.1%}   95 % interval {m.interval[0]:.1%} to {m.interval[1]:.1%}"
+        f"  {best}       {m.top1:>7.1%}   95 % interval {m.interval[0]:.1%} to {m.interval[1]:.1%}"
     )
     if len(labels) > 5:
-        print(f"  top-5       {m.top5:>7.1%}")
-    print(f"  mean class  {m.mean_class:>7.1%}   chance {1 / len(labels):.1%}")
+        print(f"  {five}       {m.top5:>7.1%}")
+    if several:
+        print(f"  mean AP     {m.mean_ap:>7.1%}   average precision over the classes")
+    else:
+        print(f"  mean class  {m.mean_class:>7.1%}   chance {1 / len(labels):.1%}")
     print(f"  loss        {m.loss:>7.3f}   calibration error {m.ece:.1%}\n")
     width = max(5, *map(len, labels))
-    print(f"  {'class':<{width}} {'videos':>7} {'recall':>7} {'precision':>10} {'F1':>7}")
-    rows = [
-        row
-        for row in per_class(result.probs, result.targets, unread=result.unread_targets)
-        if row.support
-    ]
-    for row in sorted(rows, key=lambda row: row.recall):
+    ap = f" {'AP':>7}" if several else ""
+    print(f"  {'class':<{width}} {'videos':>7} {'recall':>7} {'precision':>10} {'F1':>7}{ap}")
+    rows = per_class(
+        result.probs,
+        result.targets,
+        unread=result.unread_targets,
+        activation=model.spec.activation,
+    )
+    for row in sorted((row for row in rows if row.support), key=lambda row: row.recall):
+        ap = f" {row.ap:>7.1%}" if several else ""
         print(
             f"  {labels[row.index]:<{width}} {row.support:>7} {row.recall:>7.1%} "
-            f"{_share(row.precision):>10} {_share(row.f1):>7}"
+            f"{_share(row.precision):>10} {_share(row.f1):>7}{ap}"
         )
 
 

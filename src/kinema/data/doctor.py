@@ -155,8 +155,8 @@ def frames_spanned(spec: InputSpec) -> int:
 
 
 def _label(manifest: Manifest, record: Record) -> str:
-    known = record.label is not None and 0 <= record.label < manifest.num_classes
-    return manifest.labels[record.label] if known and record.label is not None else ""
+    known = [manifest.labels[i] for i in record.labels if 0 <= i < manifest.num_classes]
+    return ", ".join(known)
 
 
 def _findings(entries: Sequence[Entry], needed: int) -> Iterator[Finding]:

@@ -51,9 +51,13 @@ def flip_map_from_names(labels: Sequence[str]) -> dict[int, int | None] | None:
     return flips or None
 
 
-def mirrored_label(label: int, flip_map: Mapping[int, int | None] | None) -> int | None:
-    """The label of a clip after mirroring; None: clips of this class must not be mirrored."""
-    return label if flip_map is None else flip_map.get(label, label)
+def mirrored_labels(
+    labels: Sequence[int], flip_map: Mapping[int, int | None] | None
+) -> tuple[int, ...] | None:
+    """The labels of a clip after mirroring; None: it must not be mirrored, for one of them."""
+    after = [label if flip_map is None else flip_map.get(label, label) for label in labels]
+    known = tuple(label for label in after if label is not None)
+    return known if len(known) == len(after) else None
 
 
 def words_of(label: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..types import Batch, EvalProtocol, InputSpec, Sample
 from .fetch import Fetch, Fetched, Key, Reading, end_workers, start_worker, whole
-from .flips import mirrored_label
+from .flips import mirrored_labels
 from .manifest import Manifest
 from .mixing import Mixing
 from .order import EpochOrder
@@ -96,7 +96,7 @@ class VideoDataset(Dataset[Sample]):
         check_decoder(decoder)
         self.manifest, self.spec, self.sampler, self.transform = manifest, spec, sampler, transform
         self.seed, self.flip, self.decoder = seed, flip, decoder
-        self._indexes = index_cache(manifest.packets)
+        self._several, self._indexes = manifest.several, index_cache(manifest.packets)
 
     def __len__(self) -> int:
         return len(self.manifest)
@@ -120,13 +120,20 @@ class VideoDataset(Dataset[Sample]):
         )
         with closing(opened) as reader:
             clips, spans = read_views(reader, spec, self.sampler, self.transform, rng)
-        label = record.label
-        if self.flip and label is not None and rng.random() < 0.5:
-            after = mirrored_label(label, self.manifest.flip_map)
+        labels = record.labels
+        if self.flip and labels and rng.random() < 0.5:
+            after = mirrored_labels(labels, self.manifest.flip_map)
             if after is not None:
-                clips, label = mirror(clips, spec.modality, channels=1), after
-        target = torch.tensor(-1 if label is None else label)
-        return Sample(clips, target, record.id, spans)
+                clips, labels = mirror(clips, spec.modality, channels=1), after
+        return Sample(clips, self._target(labels), record.id, spans)
+
+    def _target(self, labels: tuple[int, ...]) -> Tensor:
+        """() int64, or (K,) float where a video of the manifest has several labels."""
+        if not self._several:
+            return torch.tensor(labels[0] if labels else -1)
+        target = torch.zeros(self.manifest.num_classes)
+        target[list(labels)] = 1.0
+        return target
 
 
 def train_dataset(
@@ -313,7 +320,8 @@ def build_loader(
         workers: processes that decode; 0: this one.
         seed: of the order, and of mixup and cutmix.
         shuffle: training: a new order each epoch, the same number of steps on every rank.
-        balanced: draw every class equally often; needs `shuffle`.
+        balanced: draw every class equally often; needs `shuffle`. A video with several labels is
+            drawn for each of them.
         rank: of this process.
         world: number of processes.
         drop_last: leave out the batch at the end that is not full.
@@ -339,12 +347,12 @@ def build_loader(
             f"batch={batch} on {world} process{'es' if world > 1 else ''} needs at least "
             f"{batch * world} clips, there are {len(dataset)}; lower the batch"
         )
-    labels = [-1 if record.label is None else record.label for record in dataset.manifest.records]
+    labels = [record.labels for record in dataset.manifest.records]
     mixing = None
     if augment is not None and (augment.mixup or augment.cutmix):
         mixing = Mixing(dataset.manifest.num_classes, augment.mixup, augment.cutmix)
-    if -1 in labels and (balanced or mixing):
-        record = dataset.manifest.records[labels.index(-1)]
+    if () in labels and (balanced or mixing):
+        record = dataset.manifest.records[labels.index(())]
         what = "balanced=True" if balanced else "mixup and cutmix"
         raise ValueError(f"{what} needs labels, but record {record.id!r} has none")
     order = EpochOrder(

@@ -80,9 +80,14 @@ class Manifest:
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """Records per label."""
-        found = Counter(record.label for record in self.records)
+        """Records per label; a record with several labels counts for each."""
+        found = Counter(label for record in self.records for label in record.labels)
         return tuple(found[label] for label in range(self.num_classes))
+
+    @property
+    def several(self) -> bool:
+        """Whether a record has more than one label."""
+        return any(len(record.labels) > 1 for record in self.records)
 
     def check(self, purpose: Literal["train", "test"] = "train") -> None:
         """Finds everything that would stop or spoil a run, before it begins.
@@ -111,11 +116,11 @@ class Manifest:
             if record.id in rows:
                 yield f"{where}: the id is taken by record {rows[record.id]}"
             rows.setdefault(record.id, row)
-            if record.label is None:
-                if purpose == "train":
-                    yield f"{where}: has no label"
-            elif not 0 <= record.label < self.num_classes:
-                yield f"{where}: label {record.label} is not in 0..{self.num_classes - 1}"
+            if purpose == "train" and not record.labels:
+                yield f"{where}: has no label"
+            for label in record.labels:
+                if not 0 <= label < self.num_classes:
+                    yield f"{where}: label {label} is not in 0..{self.num_classes - 1}"
             size = _size(record.path)
             if size is None:
                 yield f"{where}: no such file: {record.path}"
@@ -125,18 +130,19 @@ class Manifest:
     def fingerprint(self) -> str:
         """16 hexadecimal digits that change with the data and not with where they lie.
 
-        Labels, and of each record its id, label, stretch and the size of its file in bytes, so
+        Labels, and of each record its id, labels, stretch and the size of its file in bytes, so
         that a copy with other encoding is told apart.
         """
         digest = hashlib.sha256(json.dumps(self.labels).encode())
         for record in self.records:
-            row = [record.id, record.label, record.start, record.end, _size(record.path)]
+            row = [record.id, _written(record), record.start, record.end, _size(record.path)]
             digest.update(json.dumps(row).encode())
         return digest.hexdigest()[:16]
 
     def save(self, path: Path | str) -> None:
         """Writes JSON lines: a header, then one record per line.
 
+        `label` is a number, a list of numbers for several labels, or null.
         Paths below the manifest's folder are stored relative to it, so the folder can move.
         """
         path = Path(path)
@@ -210,7 +216,7 @@ def _size(path: Path) -> int | None:
 def _to_line(record: Record, home: Path) -> dict[str, JSON]:
     resolved = record.path.resolve()  # a URL stays one
     path = resolved.relative_to(home) if resolved.is_relative_to(home) else resolved
-    line: dict[str, JSON] = {"id": record.id, "path": path.as_posix(), "label": record.label}
+    line: dict[str, JSON] = {"id": record.id, "path": path.as_posix(), "label": _written(record)}
     if record.start:
         line["start"] = record.start
     if record.end is not None:
@@ -220,15 +226,30 @@ def _to_line(record: Record, home: Path) -> dict[str, JSON]:
     return line
 
 
+def _written(record: Record) -> JSON:
+    """The labels as a file has them: one is a number, several are a list."""
+    return record.label if len(record.labels) < 2 else list(record.labels)
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A record as a file has it."""
+
+    id: str
+    path: Path
+    label: int | tuple[int, ...] | None
+    start: float = 0.0
+    end: float | None = None
+    group: str | None = None
+
+
 def _from_line(line: str, file: Path, row: int, home: Path) -> Record:
     value = _json(line, file, row)
     try:
-        record = from_plain(Record, value)
+        read = from_plain(_Line, value)
+        return Record(read.id, join(home, read.path), read.label, read.start, read.end, read.group)
     except ValueError as error:
         raise ManifestError(str(file), [f"line {row}: {error}"]) from None
-    return Record(
-        record.id, join(home, record.path), record.label, record.start, record.end, record.group
-    )
 
 
 def _json(line: str, file: Path, row: int) -> Any:  # the type is checked by the caller

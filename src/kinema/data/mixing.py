@@ -30,7 +30,7 @@ class Mixing:
     cutmix: float
 
     def __call__(self, batch: Batch, rng: np.random.Generator) -> Batch:
-        """Clips (N, V, C, T, H, W) uint8 stay so; targets (N,) become (N, K) float."""
+        """Clips (N, V, C, T, H, W) uint8 stay so; targets (N,) or (N, K) become (N, K) float."""
         partner = torch.from_numpy(rng.permutation(len(batch.ids)))
         use_mixup = self.mixup > 0 and (self.cutmix == 0 or rng.random() < 0.5)
         if use_mixup:
@@ -38,7 +38,9 @@ class Mixing:
             clips = _blend(batch.clips, batch.clips[partner], share)
         else:
             clips, share = _paste(batch.clips, batch.clips[partner], self.cutmix, rng)
-        targets = F.one_hot(batch.targets, self.num_classes).float()
+        targets = batch.targets
+        if targets.ndim == 1:
+            targets = F.one_hot(targets, self.num_classes).float()
         targets = share * targets + (1 - share) * targets[partner]
         return Batch(clips, targets, batch.ids, batch.spans)
 

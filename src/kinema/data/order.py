@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,7 +20,7 @@ class EpochOrder:
     rank r gets items r, r + world, ...: nothing is repeated, so results are exact.
 
     Args:
-        labels: (n,) of the items; -1: unknown.
+        labels: of each item, none, one or several.
         batch: samples per batch on one rank.
         seed: of the order.
         shuffle: a new order each epoch.
@@ -31,7 +32,7 @@ class EpochOrder:
 
     def __init__(
         self,
-        labels: Sequence[int],
+        labels: Sequence[Sequence[int]],
         *,
         batch: int,
         seed: int,
@@ -42,7 +43,7 @@ class EpochOrder:
         drop_last: bool,
     ) -> None:
         self.seed, self.shuffle, self.drop_last = seed, shuffle, drop_last
-        self._labels = np.asarray(labels, dtype=np.int64)
+        self._labels = labels
         self._balanced, self._rank, self._world = balanced, rank, world
         if not shuffle:
             self.items = len(range(rank, len(labels), world))
@@ -76,7 +77,6 @@ class EpochOrder:
         return int(rng.choice(len(self._labels), p=chances))
 
     def _chances(self) -> NDArray[np.float64]:
-        """(n,) chances of the items that make every class equally likely."""
-        _, where, sizes = np.unique(self._labels, return_inverse=True, return_counts=True)
-        chances: NDArray[np.float64] = 1 / sizes[where] / len(sizes)
-        return chances
+        """(n,) chances of the items, where first a class is drawn and then an item of it."""
+        sizes = Counter(label for labels in self._labels for label in labels)
+        return np.array([sum(1 / sizes[i] / len(sizes) for i in labels) for labels in self._labels])

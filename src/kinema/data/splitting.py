@@ -40,10 +40,10 @@ def sources(records: Sequence[Record]) -> list[str]:
     clips and names no source; then each clip is its own.
     """
     told = [source_of(record.path.name) for record in records]
-    totals = Counter(record.label for record in records)
+    totals = Counter(label for record in records for label in _classes(record))
     within: dict[str, Counter[int | None]] = defaultdict(Counter)
     for record, source in zip(records, told, strict=True):
-        within[source][record.label] += 1
+        within[source].update(_classes(record))
     numbering = {
         source
         for source, counts in within.items()
@@ -73,8 +73,8 @@ def split_by_source(
     told = sources(manifest.records)
     members: dict[str, Counter[int | None]] = defaultdict(Counter)
     for record, source in zip(manifest.records, told, strict=True):
-        members[source][record.label] += 1
-    totals = Counter(record.label for record in manifest.records)
+        members[source].update(_classes(record))
+    totals = Counter(label for record in manifest.records for label in _classes(record))
     chosen = _choose(members, totals, share, seed)
     if not chosen:
         raise ValueError(
@@ -95,6 +95,11 @@ def split_by_source(
         for side, name in sides.items()
     )
     return train, val
+
+
+def _classes(record: Record) -> tuple[int | None, ...]:
+    """The classes a record counts for; those without a label are a class of their own."""
+    return record.labels or (None,)
 
 
 def _choose(

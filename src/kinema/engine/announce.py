@@ -12,6 +12,7 @@ from ..models import VideoModel
 from ..plain import to_plain
 from ..types import JSON
 from .config import Recipe
+from .evaluate import Evaluation
 from .metrics import Metrics
 from .run import Place, Row, RunFolder
 from .runtime import Runtime, command, commit, machine, versions
@@ -32,7 +33,7 @@ def check_data(splits: DataSplits) -> list[str]:
     """
     train = splits.train
     train.check("train")
-    counts = Counter(record.label for record in train.records)
+    counts = Counter(label for record in train.records for label in record.labels)
     for name, part in (("val", splits.val), ("test", splits.test)):
         if not part:
             continue
@@ -49,7 +50,7 @@ def check_data(splits: DataSplits) -> list[str]:
     absent = [label for i, label in enumerate(train.labels) if i not in counts]
     if absent:
         hints.append(f"{len(absent)} classes have no training clip: {', '.join(absent[:3])}")
-    small = [train.labels[i] for i, n in counts.items() if n < FEW and i is not None]
+    small = [train.labels[i] for i, n in counts.items() if n < FEW]
     if small:
         hints.append(
             f"{len(small)} classes have fewer than {FEW} training clips: {', '.join(small[:3])}"
@@ -123,6 +124,20 @@ def waiting_hint(history: Sequence[Row], recipe: Recipe) -> str:
         return ""
     remedy = "use workers" if recipe.workers == 0 else "raise workers, or store smaller videos"
     return f"; {share:.0%} of the time went to waiting for data: {remedy}"
+
+
+def verdict(name: str, result: Evaluation) -> str:
+    """The last test in one line."""
+    m, several = result.metrics, result.targets.ndim == 2
+    low, high = m.interval
+    best = "hit@1" if several else "top-1"
+    rest = (
+        f"hit@5 {m.top5:.1%}, mAP {m.mean_ap:.1%}" if several else f"mean class {m.mean_class:.1%}"
+    )
+    return (
+        f"{name} {result.protocol.name}: {best} {m.top1:.1%} ({low:.1%} to {high:.1%}), {rest}, "
+        f"{m.clips} videos{unread_text(m)}"
+    )
 
 
 def unread_text(metrics: Metrics) -> str:

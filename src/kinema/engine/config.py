@@ -14,7 +14,7 @@ from ..data.readers import Decoder
 from ..data.transforms import Augment
 from ..data.unread import MAX_SKIPPED, OnError, allowed
 from ..files import atomic
-from ..losses import AnyTermConfig, CrossEntropyConfig
+from ..losses import AnyTermConfig, CrossEntropyConfig, activation_of
 from ..plain import from_plain, to_plain
 from ..registry import Registry
 from ..types import JSON, EvalProtocol, InputSpec
@@ -237,6 +237,7 @@ class Recipe:
             raise ValueError("phases must hold at least one phase")
         if not self.loss:
             raise ValueError("loss must hold at least one term, such as cross_entropy")
+        activation_of(self.loss)
         if self.workers < -1 or self.eval_every < 1 or self.save_every < 0 or self.test_frames < 0:
             raise ValueError(
                 f"workers={self.workers} must be at least -1, eval_every={self.eval_every} at "

@@ -43,7 +43,7 @@ from ..models import VideoModel
 from ..progress import Progress, console
 from ..registry import suggest
 from ..types import CROPS, Batch, EvalProtocol, InputSpec
-from .metrics import Metrics, summarise
+from .metrics import Metrics, Targets, summarise
 from .runtime import Runtime, cores, open_runtime
 
 MAX_WORKERS = 8
@@ -66,20 +66,21 @@ class NonFiniteError(ArithmeticError):
 class Evaluation:
     """The result of a test, in the manifest's order.
 
-    ids of length n, targets (n,) int64 in the model's labels, logits (n, V, K) float32, spans (n,
-    V, 2) float64 seconds, probs (n, K) float64 with rows that sum to one; unread and their
-    unread_targets are the videos that could not be read, which are not among the n.
+    ids of length n, targets (n,) int64 in the model's labels, or (n, K) bool where videos have
+    several, logits (n, V, K) float32, spans (n, V, 2) float64 seconds, probs (n, K) float64, whose
+    rows sum to one for models of the softmax; unread and their unread_targets, (m,) or (m, K), are
+    the videos that could not be read, which are not among the n.
     """
 
     ids: tuple[str, ...]
-    targets: npt.NDArray[np.int64]
+    targets: Targets
     logits: Tensor
     spans: Tensor
     probs: npt.NDArray[np.float64]
     metrics: Metrics
     protocol: EvalProtocol
-    unread: tuple[Unread, ...] = ()
-    unread_targets: tuple[int, ...] = ()
+    unread: tuple[Unread, ...]
+    unread_targets: Targets
 
 
 def evaluate(
@@ -363,7 +364,7 @@ def score_variants(
     max_skipped: float = MAX_SKIPPED,
 ) -> dict[Name, Evaluation]:
     """`score`, for several variants of every batch: name -> result."""
-    label_of = label_map(manifest, model)
+    every, activation = _targets(manifest, model), model.spec.activation
     rows: list[tuple[str, list[Tensor]]] = []  # id, spans, logits of each variant
     unread: list[Unread] = []
     most = allowed(max_skipped, len(manifest))
@@ -397,11 +398,10 @@ def score_variants(
     found = {video: parts for share, _ in gathered for video, parts in share}
     if not found:
         raise TooManyUnreadError(f"none of the {len(manifest)} videos can be read: {causes[0]}")
-    read = [record for record in manifest.records if record.id in found]
-    ids = tuple(record.id for record in read)
+    ids = tuple(record.id for record in manifest.records if record.id in found)
     spans, *scored = (torch.stack(parts) for parts in zip(*(found[i] for i in ids), strict=True))
-    targets = np.array([label_of[record.label] for record in read], np.int64)
-    missed = tuple(label_of[record.label] for record in skipped)
+    targets = every[[record.id in found for record in manifest.records]]
+    missed = every[[record.id in failed for record in manifest.records]]
     results = {}
     for name, logits in zip(variants, scored, strict=True):
         bad = (~logits.isfinite()).flatten(1).any(1).tolist()
@@ -410,14 +410,14 @@ def score_variants(
                 f"{' '.join((title, name)).strip()}: the logits of {sum(bad)} videos are not "
                 f"finite, the first is {ids[bad.index(True)]!r}"
             )
-        probs = protocol.combine(logits).numpy()
+        probs = protocol.combine(logits, activation).numpy()
         results[name] = Evaluation(
             ids=ids,
             targets=targets,
             logits=logits,
             spans=spans,
             probs=probs,
-            metrics=summarise(probs, targets, unread=missed),
+            metrics=summarise(probs, targets, unread=missed, activation=activation),
             protocol=protocol,
             unread=tuple(failed[record.id] for record in skipped),
             unread_targets=missed,
@@ -425,7 +425,19 @@ def score_variants(
     return results
 
 
-def label_map(manifest: Manifest, model: VideoModel) -> dict[int | None, int]:
+def _targets(manifest: Manifest, model: VideoModel) -> Targets:
+    """(n,) int64 indices into the model's labels, or (n, K) bool where videos have several."""
+    place = label_map(manifest, model)
+    labels = [[place[label] for label in record.labels] for record in manifest.records]
+    if not manifest.several:
+        return np.array([label for (label,) in labels], np.int64)
+    truth = np.zeros((len(labels), len(model.spec.labels)), np.bool_)
+    for row, those in zip(truth, labels, strict=True):
+        row[those] = True
+    return truth
+
+
+def label_map(manifest: Manifest, model: VideoModel) -> dict[int, int]:
     """The manifest's label indices -> the model's, by name.
 
     A model whose classes are only numbered (0, 1, 2, ...) takes as many other names in the
@@ -434,7 +446,7 @@ def label_map(manifest: Manifest, model: VideoModel) -> dict[int | None, int]:
     Raises:
         ValueError: for videos without a label, and for names the model does not have.
     """
-    bare = next((record for record in manifest.records if record.label is None), None)
+    bare = next((record for record in manifest.records if not record.labels), None)
     if bare is not None:
         raise ValueError(
             f"{manifest.name}: {bare.id!r} has no label, and a test needs one; use predict"
@@ -447,7 +459,7 @@ def label_map(manifest: Manifest, model: VideoModel) -> dict[int | None, int]:
         order = sorted(range(len(names)), key=lambda i: int(names[i]) if by_value else i)
         return {index: place for place, index in enumerate(order)}
     place = {name: index for index, name in enumerate(known)}
-    used = {record.label for record in manifest.records}
+    used = {label for record in manifest.records for label in record.labels}
     unknown = [n for i, n in enumerate(names) if i in used and n not in place]
     if unknown:
         raise ValueError(
@@ -460,8 +472,8 @@ def label_map(manifest: Manifest, model: VideoModel) -> dict[int | None, int]:
 def write_scores(result: Evaluation, manifest: Manifest, model: VideoModel, path: Path) -> None:
     """One row per view: id, path, target, view, start and end in seconds, logits.
 
-    Labels, protocol, the data's fingerprint and the videos that could not be read are in the
-    schema's metadata.
+    `target` is a list where videos have several labels. Labels, protocol, activation, the data's
+    fingerprint and the videos that could not be read are in the schema's metadata.
     """
     count, views, classes = result.logits.shape
     path_of = {record.id: str(record.path.resolve()) for record in manifest.records}
@@ -471,17 +483,18 @@ def write_scores(result: Evaluation, manifest: Manifest, model: VideoModel, path
         "labels": list(model.spec.labels),
         "protocol": result.protocol.name,
         "average": result.protocol.average,
+        "activation": model.spec.activation,
         "fingerprint": manifest.fingerprint(),
         "unread": [
             {"id": one.id, "target": target, "cause": one.cause}
-            for one, target in zip(result.unread, result.unread_targets, strict=True)
+            for one, target in zip(result.unread, _listed(result.unread_targets), strict=True)
         ],
     }
     table = pa.table(
         {
             "id": [i for i in result.ids for _ in range(views)],
             "path": [path_of[i] for i in result.ids for _ in range(views)],
-            "target": np.repeat(result.targets, views),
+            "target": [labels for labels in _listed(result.targets) for _ in range(views)],
             "view": np.tile(np.arange(views, dtype=np.int32), count),
             "start": spans[:, 0],
             "end": spans[:, 1],
@@ -491,3 +504,10 @@ def write_scores(result: Evaluation, manifest: Manifest, model: VideoModel, path
     with atomic(path) as temporary:
         metadata = {key: json.dumps(value) for key, value in about.items()}
         pq.write_table(table.replace_schema_metadata(metadata), temporary)
+
+
+def _listed(targets: Targets) -> list[int] | list[list[int]]:
+    """An index per video, or a list of them."""
+    if targets.ndim == 1:
+        return [int(label) for label in targets]
+    return [[int(label) for label in np.flatnonzero(row)] for row in targets]

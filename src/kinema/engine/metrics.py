@@ -1,4 +1,8 @@
-"""Numbers that say how good predictions are: from probabilities and targets alone, in numpy."""
+"""Numbers that say how good predictions are: from probabilities and targets alone, in numpy.
+
+Targets are (n,) class indices, or (n, K) bool where videos have several labels; inside, one label
+is the case of one true entry in a row.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,14 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from ..types import Activation
+
 Floats: TypeAlias = npt.NDArray[np.floating]
 Ints: TypeAlias = npt.NDArray[np.integer]
 Bools: TypeAlias = npt.NDArray[np.bool_]
+Targets: TypeAlias = Ints | Bools
 
+TINY = np.finfo(np.float64).tiny
 ROUNDS = 10_000  # resampled accuracies behind an interval
 BINS = 15  # of confidence, as in arXiv:1706.04599
 
@@ -22,15 +30,21 @@ class Metrics:
     """The summary of a test; every share is between 0 and 1.
 
     A video that could not be read is one that was not recognised: it counts in `top1`, `top5`,
-    `mean_class` and `interval` as wrong, so that a hard file cannot raise a result by failing.
+    `mean_class`, `mean_ap` and `interval` as wrong, so that a hard file cannot raise a result by
+    failing.
 
     Attributes:
         clips: videos of the test.
-        top1: share whose most probable label is right.
-        top5: share whose label is among the five most probable; with at most five classes, the
-            share that could be read.
-        mean_class: recall averaged over the classes that occur, whatever their sizes.
-        loss: mean negative log probability of the right label, in nats, of the videos read.
+        top1: share whose most probable label is right; of videos with several labels this is
+            hit@1: it is one of them.
+        top5: share with a right label among the five most probable, hit@5; with at most five
+            classes, the share that could be read.
+        mean_class: recall averaged over the classes that occur, whatever their sizes; the most
+            probable label alone counts as predicted.
+        mean_ap: average precision averaged over the classes that occur.
+        loss: of softmax models the mean negative log probability of the right label in nats, over
+            the labels of a video where there are several; of sigmoid models the mean over videos
+            and classes of the binary cross entropy; of the videos read.
         ece: expected calibration error of the videos read.
         interval: 95 % bootstrap interval of `top1` over the videos.
         unread: videos of the test that could not be read.
@@ -40,6 +54,7 @@ class Metrics:
     top1: float
     top5: float
     mean_class: float
+    mean_ap: float
     loss: float
     ece: float
     interval: tuple[float, float]
@@ -48,10 +63,10 @@ class Metrics:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassScore:
-    """One row of the per-class table.
+    """One row of the per-class table; the most probable label of a video is its predicted one.
 
-    `recall` is nan for a class without videos, `precision` for one never predicted, `f1` where both
-    are.
+    `recall` and average precision `ap` are nan for a class without videos, `precision` for one
+    never predicted, `f1` where both are.
     """
 
     index: int
@@ -60,6 +75,7 @@ class ClassScore:
     precision: float
     recall: float
     f1: float
+    ap: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,122 +98,174 @@ class Calibration:
 
 
 def summarise(
-    probs: Floats, targets: Ints, *, unread: Sequence[int] = (), seed: int = 0
+    probs: Floats,
+    targets: Targets,
+    *,
+    unread: Sequence[int] | Targets = (),
+    activation: Activation = "softmax",
+    seed: int = 0,
 ) -> Metrics:
     """All summary figures of one test.
 
     Args:
-        probs: (n, K), rows sum to one.
-        targets: (n,) class indices; every video needs one.
-        unread: class indices of further videos, which could not be read.
+        probs: (n, K); rows of the softmax sum to one.
+        targets: (n,) class indices or (n, K) bool; every video needs a label.
+        unread: targets of further videos, which could not be read.
+        activation: that the probabilities came from.
         seed: of the bootstrap.
 
     Raises:
-        ValueError: for shapes that do not fit, targets outside 0..K-1 and rows that are no
-            distribution.
+        ValueError: for shapes that do not fit, videos without a label and values that are no
+            probabilities.
     """
-    probs, targets = check(probs, targets)
-    ranks = target_ranks(probs, targets)
-    true = probs[np.arange(len(targets)), targets]
-    recall = np.array([row.recall for row in per_class(probs, targets, unread=unread)])
-    ranks = np.append(ranks, np.full(len(unread), probs.shape[1]))
+    probs, truth = check(probs, targets, activation)
+    rows = per_class(probs, truth, unread=unread, activation=activation)
+    ranks = np.append(target_ranks(probs, truth), np.full(len(unread), probs.shape[1]))
     return Metrics(
         clips=len(ranks),
         top1=float(np.mean(ranks < 1)),
         top5=float(np.mean(ranks < min(5, probs.shape[1]))),
-        mean_class=float(np.nanmean(recall)),
-        loss=float(-np.log(np.maximum(true, np.finfo(np.float64).tiny)).mean()),
-        ece=calibration(probs, targets).ece,
+        mean_class=float(np.nanmean([row.recall for row in rows])),
+        mean_ap=float(np.nanmean([row.ap for row in rows])),
+        loss=_loss(probs, truth, activation),
+        ece=calibration(probs, truth, activation=activation).ece,
         interval=bootstrap_interval(ranks < 1, seed=seed),
         unread=len(unread),
     )
 
 
-def check(probs: Floats, targets: Ints) -> tuple[Floats, Ints]:
-    """(n, K) probabilities as float64, (n,) targets as int64; a ValueError says what is wrong."""
-    probs, targets = np.asarray(probs, dtype=np.float64), np.asarray(targets)
-    if probs.ndim != 2 or targets.shape != probs.shape[:1] or not len(targets):
+def truth_of(targets: Targets, classes: int) -> Bools:
+    """(n, K) which labels each video has; an index outside 0..K-1 has none."""
+    if targets.ndim == 2:
+        return targets.astype(bool)
+    truth: Bools = targets[:, None] == np.arange(classes)
+    return truth
+
+
+def check(
+    probs: Floats, targets: Targets, activation: Activation = "softmax"
+) -> tuple[Floats, Bools]:
+    """(n, K) probabilities as float64, (n, K) truth; a ValueError says what is wrong."""
+    probs = np.asarray(probs, dtype=np.float64)
+    fits = targets.shape in (probs.shape, probs.shape[:1])
+    if probs.ndim != 2 or not fits or not len(targets):
         raise ValueError(
             f"probs of shape {probs.shape} and targets of shape {targets.shape} must be (n, K) and "
-            "(n,) with n at least 1"
+            "(n,) or (n, K) with n at least 1"
         )
-    wrong = np.flatnonzero((targets < 0) | (targets >= probs.shape[1]))
+    truth = truth_of(targets, probs.shape[1])
+    wrong = np.flatnonzero(~truth.any(axis=1))
     if len(wrong):
-        unlabelled = int(np.sum(targets == -1))
         raise ValueError(
-            f"{len(wrong)} of {len(targets)} targets are outside 0..{probs.shape[1] - 1} "
-            f"(the first at row {wrong[0]}; {unlabelled} are -1, unlabelled); "
-            "score labelled videos only"
+            f"{len(wrong)} of {len(targets)} targets name no label of 0..{probs.shape[1] - 1} "
+            f"(the first at row {wrong[0]}); score labelled videos only"
         )
     sums = probs.sum(axis=1)
-    bad = np.flatnonzero(~(np.abs(sums - 1) < 1e-3) | (probs.min(axis=1) < 0))
+    off = np.abs(sums - 1) if activation == "softmax" else probs.max(axis=1) - 1
+    bad = np.flatnonzero(~(off < 1e-3) | (probs.min(axis=1) < 0))
     if len(bad):
         raise ValueError(
             f"row {bad[0]} of probs sums to {sums[bad[0]]:.6g} (smallest value "
-            f"{probs[bad[0]].min():.3g}); rows must be probabilities, apply softmax first"
+            f"{probs[bad[0]].min():.3g}); rows must be probabilities, apply {activation} first"
         )
-    return probs, targets.astype(np.int64)
+    return probs, truth
 
 
-def target_ranks(probs: Floats, targets: Ints) -> Ints:
-    """(n,) labels that stand before the right one; of equals, the lower index is first."""
-    true = np.take_along_axis(probs, targets[:, None], axis=1)
-    earlier = np.arange(probs.shape[1]) < targets[:, None]
-    ranks: Ints = np.sum((probs > true) | ((probs == true) & earlier), axis=1)
+def target_ranks(probs: Floats, truth: Bools) -> Ints:
+    """(n,) labels that stand before the first right one; of equals, the lower index is first."""
+    first = np.where(truth, probs, -1).argmax(axis=1)[:, None]
+    best = np.take_along_axis(probs, first, axis=1)
+    earlier = np.arange(probs.shape[1]) < first
+    ranks: Ints = np.sum((probs > best) | ((probs == best) & earlier), axis=1)
     return ranks
 
 
-def top_k(probs: Floats, targets: Ints, k: int) -> float:
-    """Share of videos whose label is among the k most probable; 1 with k classes or fewer."""
+def top_k(probs: Floats, targets: Targets, k: int, activation: Activation = "softmax") -> float:
+    """Share of videos with a label among the k most probable; 1 with k classes or fewer."""
     if k < 1:
         raise ValueError(f"k={k} must be at least 1")
-    return float(np.mean(target_ranks(*check(probs, targets)) < k))
+    return float(np.mean(target_ranks(*check(probs, targets, activation)) < k))
 
 
-def confusion(probs: Floats, targets: Ints) -> Ints:
-    """(K, K) counts: row = true label, column = predicted label."""
-    probs, targets = check(probs, targets)
-    classes = probs.shape[1]
-    cells = targets * classes + probs.argmax(axis=1)
-    counts: Ints = np.bincount(cells, minlength=classes**2).reshape(classes, classes)
-    return counts
+def confusion(probs: Floats, targets: Targets, *, activation: Activation = "softmax") -> Ints:
+    """(K, K) counts: row = true label, column = predicted label.
+
+    A video with several labels counts for the predicted one if it is right, else for each of them.
+    """
+    probs, truth = check(probs, targets, activation)
+    classes, guess = probs.shape[1], probs.argmax(axis=1)
+    counted = truth & (~is_right(probs, truth)[:, None] | _guessed(probs))
+    video, label = np.nonzero(counted)
+    counts: Ints = np.bincount(label * classes + guess[video], minlength=classes**2)
+    return counts.reshape(classes, classes)
+
+
+def is_right(probs: Floats, truth: Bools) -> Bools:
+    """(n,) whether the most probable label is one of the video's."""
+    right: Bools = np.take_along_axis(truth, probs.argmax(axis=1)[:, None], axis=1)[:, 0]
+    return right
 
 
 def per_class(
-    probs: Floats, targets: Ints, *, unread: Sequence[int] = ()
+    probs: Floats,
+    targets: Targets,
+    *,
+    unread: Sequence[int] | Targets = (),
+    activation: Activation = "softmax",
 ) -> tuple[ClassScore, ...]:
-    """Support, precision, recall and F1 of every class, in label order.
+    """Support, precision, recall, F1 and average precision of every class, in label order.
 
     Args:
         probs: (n, K).
-        targets: (n,) class indices.
-        unread: class indices of further videos, which could not be read: support without a hit.
+        targets: (n,) class indices or (n, K) bool.
+        unread: targets of further videos, which could not be read: support without a hit.
+        activation: that the probabilities came from.
     """
-    counts = confusion(probs, targets)
-    missed = np.bincount(np.asarray(unread, dtype=np.int64), minlength=len(counts))
-    rows = []
-    for index, (hits, support, predicted) in enumerate(
-        zip(np.diag(counts), counts.sum(axis=1) + missed, counts.sum(axis=0), strict=True)
-    ):
-        rows.append(
-            ClassScore(
-                index=index,
-                support=int(support),
-                predicted=int(predicted),
-                precision=_share(hits, predicted),
-                recall=_share(hits, support),
-                f1=_share(2 * hits, support + predicted),
-            )
+    probs, truth = check(probs, targets, activation)
+    guessed = _guessed(probs)
+    missed = truth_of(np.asarray(unread), probs.shape[1]).sum(axis=0)
+    sums = (truth & guessed).sum(axis=0), truth.sum(axis=0) + missed, guessed.sum(axis=0)
+    return tuple(
+        ClassScore(
+            index=index,
+            support=support,
+            predicted=predicted,
+            precision=_share(hits, predicted),
+            recall=_share(hits, support),
+            f1=_share(2 * hits, support + predicted),
+            ap=average_precision(probs[:, index], truth[:, index], unread=int(missed[index])),
         )
-    return tuple(rows)
+        for index, (hits, support, predicted) in enumerate(np.stack(sums, axis=1).tolist())
+    )
 
 
-def calibration(probs: Floats, targets: Ints, *, bins: int = BINS) -> Calibration:
-    """Confidence against accuracy in `bins` bins of equal width."""
+def average_precision(scores: Floats, right: Bools, *, unread: int = 0) -> float:
+    """How well the videos of a class stand before the others; nan where there are none.
+
+    The precision among the videos down to each of the class, averaged over those of the class.
+    Videos with equal scores share the precision at the last of them, so order decides nothing.
+
+    Args:
+        scores: (n,) of the class.
+        right: (n,) which videos are of the class.
+        unread: further videos of the class, which could not be read and are never found.
+    """
+    order = np.argsort(-scores, kind="stable")
+    hits = np.cumsum(right[order])
+    last = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)  # of equal scores
+    gained = np.diff(hits[last], prepend=0)
+    total = float(hits[-1]) + unread
+    return float(np.sum(gained * hits[last] / (last + 1)) / total) if total else float("nan")
+
+
+def calibration(
+    probs: Floats, targets: Targets, *, bins: int = BINS, activation: Activation = "softmax"
+) -> Calibration:
+    """Confidence against accuracy of the most probable label in `bins` bins of equal width."""
     if bins < 1:
         raise ValueError(f"bins={bins} must be at least 1")
-    probs, targets = check(probs, targets)
-    top, right = probs.max(axis=1), probs.argmax(axis=1) == targets
+    probs, truth = check(probs, targets, activation)
+    top, right = probs.max(axis=1), is_right(probs, truth)
     edges = np.linspace(0, 1, bins + 1)
     place = np.clip(np.searchsorted(edges, top, side="left") - 1, 0, bins - 1)
     counts = np.bincount(place, minlength=bins)
@@ -280,6 +348,19 @@ def _check_interval(hits: Bools, level: float) -> None:
 def _ends(resampled: Floats, level: float) -> tuple[float, float]:
     low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def _guessed(probs: Floats) -> Bools:
+    """(n, K) the most probable label of each video."""
+    guessed: Bools = probs.argmax(axis=1)[:, None] == np.arange(probs.shape[1])
+    return guessed
+
+
+def _loss(probs: Floats, truth: Bools, activation: Activation) -> float:
+    if activation == "sigmoid":
+        return float(-np.log(np.maximum(np.where(truth, probs, 1 - probs), TINY)).mean())
+    nats = -np.log(np.maximum(probs, TINY))
+    return float((np.where(truth, nats, 0).sum(axis=1) / truth.sum(axis=1)).mean())
 
 
 def _share(part: int, whole: int) -> float:

@@ -25,8 +25,8 @@ HEIGHT = 96  # pixels of a thumbnail
 class Mistake:
     """One wrong video: what it is, what it was taken for, and how it looks.
 
-    `strip` is a data URI of four frames side by side; where the video cannot be read it is empty
-    and `note` says why.
+    Of several true labels, `true_probability` is that of the most probable. `strip` is a data URI
+    of four frames side by side; where the video cannot be read it is empty and `note` says why.
     """
 
     id: str
@@ -42,7 +42,7 @@ def worst_mistakes(scores: Scores, *, limit: int = 12) -> list[Mistake]:
     """The wrong videos whose predicted label has the highest probability, worst first."""
     rows = []
     for index in rank_mistakes(scores)[:limit]:
-        predicted, target = int(scores.probs[index].argmax()), int(scores.targets[index])
+        predicted, true = int(scores.probs[index].argmax()), np.flatnonzero(scores.truth[index])
         strip, note = "", ""
         try:
             strip = film_strip(scores.paths[index], *scores.spans[index])
@@ -51,9 +51,9 @@ def worst_mistakes(scores: Scores, *, limit: int = 12) -> list[Mistake]:
         rows.append(
             Mistake(
                 id=scores.ids[index],
-                true=scores.labels[target],
+                true=", ".join(scores.labels[label] for label in true),
                 predicted=scores.labels[predicted],
-                true_probability=float(scores.probs[index, target]),
+                true_probability=float(scores.probs[index, true].max()),
                 predicted_probability=float(scores.probs[index, predicted]),
                 strip=strip,
                 note=note,
@@ -64,7 +64,7 @@ def worst_mistakes(scores: Scores, *, limit: int = 12) -> list[Mistake]:
 
 def rank_mistakes(scores: Scores) -> Sequence[int]:
     """Indices of the wrong videos, the most confident first."""
-    wrong = np.flatnonzero(scores.probs.argmax(axis=1) != scores.targets)
+    wrong = np.flatnonzero(~scores.right)
     order: Ints = np.argsort(-scores.probs[wrong].max(axis=1), kind="stable")
     return [int(i) for i in wrong[order]]
 

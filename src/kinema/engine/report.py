@@ -15,7 +15,7 @@ from ..files import atomic
 from ..types import JSON
 from . import charts
 from .announce import WAITING
-from .metrics import ClassScore, Ints, calibration, confusion, per_class, summarise
+from .metrics import ClassScore, Ints, Metrics, calibration, confusion, per_class, summarise
 from .mistakes import rank_mistakes, worst_mistakes
 from .pages import Tile, percent, render
 from .scores import Scores, read_scores
@@ -116,41 +116,15 @@ def _advice(history: Mapping[str, Sequence[float]]) -> str:
 
 def _test(scores: Scores) -> dict[str, object]:
     """Everything the page shows of a test."""
-    probs, targets, labels = scores.probs, scores.targets, scores.labels
-    counts = confusion(probs, targets)
-    figures = summarise(probs, targets, unread=scores.unread)
-    bins = calibration(probs, targets)
-    support = counts.sum(axis=1)
-    chance, largest = 1 / len(labels), float(support.max() / support.sum())
-    guess = f"chance {percent(chance)}"
-    if largest > 1.5 * chance:
-        guess += f", largest class {percent(largest)}"
-    if figures.unread:
-        guess += (
-            f"; {figures.unread} of {figures.clips} videos could not be read and count as wrong"
-        )
-    low, high = figures.interval
-    tiles = [
-        Tile(
-            name="Top-1 accuracy", value=percent(figures.top1),
-            note=f"95 % interval {percent(low)} to {percent(high)}; {guess}",
-            share=figures.top1, low=low, high=high, mark=chance,
-        ),
-        Tile(name="Mean-class accuracy", value=percent(figures.mean_class),
-             note="every class counts the same", share=figures.mean_class, mark=chance),
-        Tile(name="Calibration error", value=percent(figures.ece),
-             note="mean gap between probability and accuracy"),
-        Tile(name="Test loss", value=f"{figures.loss:.3f}",
-             note=f"nats per video; guessing costs {math.log(len(labels)):.3f}"),
-    ]  # fmt: skip
-    if len(labels) > 5:
-        tiles.insert(1, Tile(name="Top-5 accuracy", value=percent(figures.top5),
-                             note=f"chance {percent(5 / len(labels))}",
-                             share=figures.top5, mark=5 / len(labels)))  # fmt: skip
+    probs, labels, kind = scores.probs, scores.labels, scores.activation
+    counts = confusion(probs, scores.targets, activation=kind)
+    figures = summarise(probs, scores.targets, unread=scores.unread, activation=kind)
+    bins = calibration(probs, scores.targets, activation=kind)
     views = scores.protocol.views
     return {
-        "tiles": tiles,
-        "clips": len(targets),
+        "tiles": _tiles(scores, figures),
+        "several": scores.several,
+        "clips": len(scores.ids),
         "classes": len(labels),
         "wrong": len(rank_mistakes(scores)),
         "single_view": percent(scores.view_top1) if scores.protocol.name != "1x1" else "",
@@ -195,6 +169,48 @@ def _temporal(run: Path) -> dict[str, object]:
     }
 
 
+def _tiles(scores: Scores, figures: Metrics) -> list[Tile]:
+    """The figures on top of the page; of several labels these are hit@k and mean AP."""
+    classes, support = len(scores.labels), scores.truth.sum(axis=0)
+    chance = float(support.sum()) / len(scores.ids) / classes
+    largest = float(support.max()) / len(scores.ids)
+    guess = f"chance {percent(chance)}"
+    if largest > 1.5 * chance:
+        guess += f", largest class {percent(largest)}"
+    if figures.unread:
+        guess += (
+            f"; {figures.unread} of {figures.clips} videos could not be read and count as wrong"
+        )
+    low, high = figures.interval
+    best, five = ("Hit@1", "Hit@5") if scores.several else ("Top-1 accuracy", "Top-5 accuracy")
+    cost = "nats per video"
+    if scores.activation == "sigmoid":
+        cost += " and class"
+    elif not scores.several:
+        cost += f"; guessing costs {math.log(classes):.3f}"
+    tiles = [
+        Tile(
+            name=best, value=percent(figures.top1),
+            note=f"95 % interval {percent(low)} to {percent(high)}; {guess}",
+            share=figures.top1, low=low, high=high, mark=chance,
+        ),
+        Tile(name="Mean average precision", value=percent(figures.mean_ap),
+             note="every class counts the same", share=figures.mean_ap, mark=chance)
+        if scores.several else
+        Tile(name="Mean-class accuracy", value=percent(figures.mean_class),
+             note="every class counts the same", share=figures.mean_class, mark=chance),
+        Tile(name="Calibration error", value=percent(figures.ece),
+             note="mean gap between probability and accuracy"),
+        Tile(name="Test loss", value=f"{figures.loss:.3f}", note=cost),
+    ]  # fmt: skip
+    if classes > 5:
+        random = min(1.0, 5 * chance)
+        tiles.insert(1, Tile(name=five, value=percent(figures.top5),
+                             note=f"chance {percent(random)}",
+                             share=figures.top5, mark=random))  # fmt: skip
+    return tiles
+
+
 def _confused_pairs(
     counts: Ints, labels: Sequence[str], limit: int = 10
 ) -> list[dict[str, object]]:
@@ -217,7 +233,10 @@ def _rows(scores: Scores, counts: Ints) -> list[dict[str, object]]:
     """The per-class table, weakest class first."""
     off = counts - np.diag(np.diag(counts))
     rows = []
-    for row in sorted(per_class(scores.probs, scores.targets, unread=scores.unread), key=_weakness):
+    found = per_class(
+        scores.probs, scores.targets, unread=scores.unread, activation=scores.activation
+    )
+    for row in sorted(found, key=_weakness):
         other = int(off[row.index].argmax())
         rows.append(
             {
@@ -226,6 +245,7 @@ def _rows(scores: Scores, counts: Ints) -> list[dict[str, object]]:
                 "recall": row.recall,
                 "precision": row.precision,
                 "f1": row.f1,
+                "ap": row.ap,
                 "taken_for": scores.labels[other] if off[row.index, other] else "",
             }
         )
@@ -239,7 +259,7 @@ def _weakness(row: ClassScore) -> tuple[bool, float]:
 
 def _tendency(scores: Scores) -> str:
     confidence = float(scores.probs.max(axis=1).mean())
-    accuracy = float(np.mean(scores.probs.argmax(axis=1) == scores.targets))
+    accuracy = float(np.mean(scores.right))
     word = "over-confident" if confidence > accuracy else "under-confident"
     if abs(confidence - accuracy) < 0.02:
         word = "well balanced"

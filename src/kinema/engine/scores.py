@@ -11,8 +11,8 @@ import pyarrow.parquet as parquet
 import torch
 
 from ..remote import to_path
-from ..types import EvalProtocol
-from .metrics import Floats, Ints
+from ..types import Activation, EvalProtocol
+from .metrics import Bools, Floats, Targets, is_right, truth_of
 
 COLUMNS = ("id", "path", "target", "view", "start", "end", "logits")
 KEYS = ("labels", "protocol", "average", "fingerprint")  # of the schema, each a JSON value
@@ -28,11 +28,12 @@ class Scores:
         fingerprint: of the data.
         ids: n videos, in the order of the file.
         paths: where each video was.
-        targets: (n,) class indices.
+        targets: (n,) class indices, or (n, K) bool where videos have several labels.
+        activation: what made probabilities of the logits.
         probs: (n, K) probabilities over all views.
         spans: (n, 2) first and last second that any view covers.
         view_top1: accuracy of single views.
-        unread: class indices of further videos, which could not be read.
+        unread: (m,) or (m, K), targets of further videos, which could not be read.
     """
 
     labels: tuple[str, ...]
@@ -40,11 +41,27 @@ class Scores:
     fingerprint: str
     ids: tuple[str, ...]
     paths: tuple[Path, ...]
-    targets: Ints
+    targets: Targets
+    activation: Activation
     probs: Floats
     spans: Floats
     view_top1: float
-    unread: tuple[int, ...]
+    unread: Targets
+
+    @property
+    def several(self) -> bool:
+        """Whether videos have several labels."""
+        return self.targets.ndim == 2
+
+    @property
+    def truth(self) -> Bools:
+        """(n, K) which labels each video has."""
+        return truth_of(self.targets, len(self.labels))
+
+    @property
+    def right(self) -> Bools:
+        """(n,) whether the most probable label is one of the video's."""
+        return is_right(self.probs, self.truth)
 
 
 def read_scores(path: Path) -> Scores:
@@ -62,6 +79,8 @@ def read_scores(path: Path) -> Scores:
             f"{', '.join(sorted(missing or set(KEYS) - about.keys()))}"
         )
     labels, name, average, fingerprint = (json.loads(about[key]) for key in KEYS)
+    activation = json.loads(about.get("activation", '"softmax"'))  # older files do not say
+    unread = json.loads(about.get("unread", "[]"))
     protocol = replace(EvalProtocol.named(name), average=average)
     columns = table.select(COLUMNS[:-1]).to_pydict()
     logits = np.stack(table.column("logits").to_numpy()).astype(np.float64)  # (n*V, K)
@@ -74,7 +93,8 @@ def read_scores(path: Path) -> Scores:
     if not np.array_equal(owners[order], np.repeat(np.arange(len(ids)), views)):
         raise ValueError(f"{path}: every video must have the same number of views, {views}")
     grouped = logits[order].reshape(len(ids), views, -1)  # (n, V, K)
-    targets = np.array([columns["target"][first[key]] for key in ids], dtype=np.int64)
+    targets = _targets([columns["target"][first[key]] for key in ids], len(labels))
+    truth = np.repeat(truth_of(targets, len(labels)), views, axis=0)  # (n*V, K)
     starts, ends = (np.array(columns[k])[order].reshape(-1, views) for k in ("start", "end"))
     return Scores(
         labels=tuple(labels),
@@ -83,8 +103,16 @@ def read_scores(path: Path) -> Scores:
         ids=tuple(ids),
         paths=tuple(to_path(columns["path"][first[key]]) for key in ids),
         targets=targets,
-        probs=protocol.combine(torch.from_numpy(grouped)).numpy(),
+        activation=activation,
+        probs=protocol.combine(torch.from_numpy(grouped), activation).numpy(),
         spans=np.stack([starts.min(axis=1), ends.max(axis=1)], axis=1),
-        view_top1=float(np.mean(grouped.argmax(axis=2) == targets[:, None])),
-        unread=tuple(one["target"] for one in json.loads(about.get("unread", "[]"))),
+        view_top1=float(np.mean(is_right(grouped.reshape(len(truth), -1), truth))),
+        unread=_targets([one["target"] for one in unread], len(labels)),
     )
+
+
+def _targets(listed: list[int] | list[list[int]], classes: int) -> Targets:
+    """(n,) int64 of numbers, (n, K) bool of lists of numbers."""
+    if not listed or not isinstance(listed[0], list):
+        return np.array(listed, dtype=np.int64)
+    return np.stack([np.isin(np.arange(classes), labels) for labels in listed])

@@ -15,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel
 from .. import checkpoint
 from ..data import DataSplits, Loader, Manifest, build_loader, train_dataset
 from ..data.unread import Unread, check_unread
-from ..losses import LossReport, Objective
+from ..losses import LossReport, Objective, activation_of
 from ..models import VideoModel, create_model
 from ..plain import from_plain, to_plain
 from ..types import JSON, EvalProtocol
@@ -174,6 +174,7 @@ def open_session(
         labels=splits.train.labels,
         **recipe.model_args,  # type: ignore[arg-type]  # create_model checks them
     )
+    model.spec = replace(model.spec, activation=activation_of(recipe.loss))
     model.backbone.recompute = recipe.recompute
     if recipe.sync_bn and runtime.device.type != "cuda":
         raise ValueError("sync_bn=true needs GPUs; leave it false on a CPU")

@@ -22,8 +22,8 @@ from ..data.reversals import reversal_pairs
 from ..data.unread import MAX_SKIPPED, OnError
 from ..models import VideoModel
 from ..types import Batch, EvalProtocol, InputSpec, Modality
-from .evaluate import Evaluation, evaluate_variants
-from .metrics import Bools, Floats, Ints, bootstrap_interval, paired_interval
+from .evaluate import Evaluation, evaluate_variants, held_out
+from .metrics import Bools, Floats, Targets, bootstrap_interval, paired_interval
 
 Order = Literal["normal", "reversed", "shuffled", "frozen"]
 ORDERS: tuple[Order, ...] = ("normal", "reversed", "shuffled", "frozen")
@@ -33,6 +33,10 @@ MIN_VIDEOS = 10  # of a class; with fewer no word is said about what it is recog
 NO_LOSS = 0.1  # a class that surely loses less than this loses nothing
 CLASS_ROUNDS = 2000  # resamples behind the interval of one class; there may be hundreds of classes
 STILL = 128  # no motion, in flow and in differences
+
+ONE_LABEL = (
+    "what a class is recognised by shows in videos of one class, and these have several labels"
+)
 
 Verdict = Literal[
     "order", "several frames", "appearance", "unclear", "not recognised", "too few videos"
@@ -136,9 +140,12 @@ def temporal_sensitivity(
         order -> result; `normal` is what `evaluate` gives.
 
     Raises:
-        ValueError: as `evaluate` does.
+        ValueError: as `evaluate` does, and for videos with several labels.
         NonFiniteError: for logits that are no numbers.
     """
+    manifest = manifest if isinstance(manifest, Manifest) else held_out(manifest)[1]
+    if manifest.several:
+        raise ValueError(f"{manifest.name}: {ONE_LABEL}")
     return evaluate_variants(
         model,
         manifest,
@@ -234,7 +241,7 @@ def _turn_round(clips: Tensor, modality: Modality) -> Tensor:
 
 
 def summarise_orders(
-    probs: Mapping[Order, Floats], targets: Ints, labels: Sequence[str]
+    probs: Mapping[Order, Floats], targets: Targets, labels: Sequence[str]
 ) -> TemporalUse:
     """What the scores in all orders say about a model.
 
@@ -242,7 +249,12 @@ def summarise_orders(
         probs: order -> (n, K), rows sum to one, the same videos in the same order.
         targets: (n,) class indices.
         labels: K names; those of classes that are each other's reversal make partners.
+
+    Raises:
+        ValueError: for videos with several labels.
     """
+    if targets.ndim > 1:
+        raise ValueError(ONE_LABEL)
     found = {order: probs[order].argmax(axis=1) for order in ORDERS}
     hits = {order: found[order] == targets for order in ORDERS}
     pairs = reversal_pairs(labels)

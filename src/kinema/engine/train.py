@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import cast
 
 import torch
+from torch import Tensor
 
 from .. import checkpoint
 from ..data import DataSplits, Loader, load_data
@@ -23,7 +24,7 @@ from ..models import VideoModel
 from ..plain import to_plain
 from ..progress import Progress
 from ..types import JSON, Batch, InputSpec
-from .announce import announce, check_data, diagnosis, result_card, unread_text, waiting_hint
+from .announce import announce, check_data, diagnosis, result_card, verdict, waiting_hint
 from .config import Phase, Recipe
 from .evaluate import NonFiniteError, eval_loader, held_out, score, write_scores
 from .optim import build_optimizer, clip_gradients, freeze, group_parameters, rate_factor, set_rate
@@ -185,8 +186,7 @@ def _step(
                 report = session.forward(clips, targets)
             (report.total / pieces).backward()
         loss += float(report.total.detach()) / pieces
-        classes = targets.argmax(1) if targets.ndim == 2 else targets
-        sums.hits += int((report.logits.argmax(1) == classes).sum())
+        sums.hits += int(_hits(report.logits, targets).sum())
         ids += batch.ids
     norm = clip_gradients(session.objective, recipe.optim.clip)
     bad = not (math.isfinite(loss) and math.isfinite(norm))
@@ -206,6 +206,14 @@ def _step(
     if place.total % NOTE_EVERY == 0:
         session.folder.note("step", step=place.total, loss=loss, lr=lr, seconds=round(seconds, 4))
     return loss, stop
+
+
+def _hits(logits: Tensor, targets: Tensor) -> Tensor:
+    """(N,) whether the most probable label is one the clip shows, and shows as much as any."""
+    guess = logits.argmax(1)
+    if targets.ndim == 1:
+        return guess == targets
+    return targets.gather(1, guess[:, None])[:, 0] == targets.max(1).values
 
 
 def _validate(session: Session, loader: Loader | None) -> None:
@@ -290,12 +298,7 @@ def _finish(session: Session) -> VideoModel:
             loader.close()
         session.note_unread(name, result.unread)
         metrics = {"split": name, **cast(dict[str, JSON], to_plain(result.metrics))}
-        low, high = result.metrics.interval
-        folder.say(
-            f"{name} {recipe.eval.name}: top-1 {result.metrics.top1:.1%} ({low:.1%} to {high:.1%})"
-            f", mean class {result.metrics.mean_class:.1%}, {result.metrics.clips} videos"
-            f"{unread_text(result.metrics)}"
-        )
+        folder.say(verdict(name, result))
         if runtime.first:
             write_scores(result, manifest, model, folder.scores)
             session.save_model(folder.model, model, metrics)

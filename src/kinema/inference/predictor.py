@@ -116,7 +116,7 @@ class Predictor:
         logits = self.model.score_views(clips[None], limit=self.batch)  # (1, V, K)
         return Prediction(
             labels=self.model.spec.labels,
-            scores=self.protocol.combine(logits)[0],
+            scores=self.protocol.combine(logits, self.model.spec.activation)[0],
             start=float(spans[:, 0].min()),
             end=float(spans[:, 1].max()),
         )

@@ -67,7 +67,8 @@ class _Stream:
         if logits is None:
             return None
         self._logits.append(logits)
-        scores = torch.stack(list(self._logits)).double().mean(0).softmax(-1)[0]
+        views = torch.stack(list(self._logits), dim=1)  # (1, V, K)
+        scores = EvalProtocol(average="logit").combine(views, self.model.spec.activation)[0]
         frames = (self.span + len(self._logits) - 1) * self._every
         end = (number + 1) / self._fps
         start = max(0.0, (number + self._every - frames) / self._fps)

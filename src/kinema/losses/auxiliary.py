@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from ..layers.temporal_pyramid import FrameUnit, xavier_convs
 from ..models import VideoModel
 from ..types import Outputs
+from .objective import distribution
 
 
 class AuxHead(nn.Module):
@@ -43,9 +44,9 @@ class AuxHead(nn.Module):
         nn.init.zeros_(self.fc.bias)
 
     def forward(self, out: Outputs, target: Tensor) -> Tensor:
-        """Cross entropy in float32, () float."""
+        """Cross entropy in float32, () float; several labels share it as in `CrossEntropy`."""
         logits = self.logits(out.features[self.taps[0]])
-        return F.cross_entropy(logits.float(), target)
+        return F.cross_entropy(logits.float(), distribution(target))
 
     def logits(self, x: Tensor) -> Tensor:
         """(N, C, T, H, W) -> (N, K)."""

@@ -26,7 +26,7 @@ class LossTerm(Protocol):
     taps: tuple[str, ...]
 
     def __call__(self, out: Outputs, target: Tensor) -> Tensor:
-        """Mean over the batch, () float; target (N,) int64 or (N, K) float, rows sum to one."""
+        """Mean over the batch, () float; target (N,) int64 or (N, K) float, see `Batch`."""
         ...
 
 
@@ -48,7 +48,10 @@ class LossReport:
 
 
 class CrossEntropy(nn.Module):
-    """Classification against class indices or a distribution.
+    """Softmax cross entropy against class indices or shares of classes.
+
+    A row of shares that adds up to more than one, of a clip with several labels, is divided by its
+    sum: the target is the even distribution over the labels (arXiv:1805.00932).
 
     Args:
         weight: factor in the objective.
@@ -65,7 +68,15 @@ class CrossEntropy(nn.Module):
 
     def forward(self, out: Outputs, target: Tensor) -> Tensor:
         """Cross entropy in float32, () float."""
+        target = distribution(target)
         return F.cross_entropy(out.logits.float(), target, label_smoothing=self.smoothing)
+
+
+def distribution(target: Tensor) -> Tensor:
+    """What the softmax shall give: (N,) indices as they are, rows of (N, K) that sum to one."""
+    if target.ndim == 1:
+        return target
+    return target / target.sum(1, keepdim=True).clamp_min(1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +123,7 @@ class Objective(nn.Module):
         self._taps = tuple(sorted({tap for term in terms for tap in term.taps}))
 
     def forward(self, clips: Tensor, target: Tensor) -> LossReport:
-        """clips: (N, C, T, H, W) float, normalised; target: (N,) int64 or (N, K) float."""
+        """clips: (N, C, T, H, W) float, normalised; target: (N,) int64 or (N, K) float 0..1."""
         out = self.model.run(clips, self._taps)
         parts = {term.name: term(out, target) for term in self._terms}
         total = torch.stack([term.weight * parts[term.name] for term in self._terms]).sum()

@@ -147,8 +147,10 @@ def _model(folder: Path, case: Case, device: torch.device) -> VideoModel:
 
 def _figures(path: Path) -> dict[str, JSON]:
     scores = read_scores(path)
-    found = asdict(summarise(scores.probs, scores.targets))
-    return {**found, "protocol": scores.protocol.name, "fingerprint": scores.fingerprint}
+    figures = summarise(
+        scores.probs, scores.targets, unread=scores.unread, activation=scores.activation
+    )
+    return {**asdict(figures), "protocol": scores.protocol.name, "fingerprint": scores.fingerprint}
 
 
 def _measured(job: Job, folder: Path, device: torch.device) -> dict[str, JSON]:

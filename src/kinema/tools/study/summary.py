@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from ...engine.metrics import Floats, Ints
+from ...engine.metrics import Bools, Floats, Ints
 from ...engine.scores import read_scores
 from .job import Job, scores_file
 from .plan import Plan
@@ -25,17 +24,18 @@ LEVEL = 0.95
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """One run's answers to one test: n ids in order, (n,) true and (n,) predicted classes."""
+    """One run's answers to one test: n ids in order, (n, K) true and (n,) predicted classes."""
 
     labels: tuple[str, ...]
     ids: tuple[str, ...]
-    targets: Ints
+    truth: Bools
     predicted: Ints
 
     @property
-    def hits(self) -> npt.NDArray[np.bool_]:
+    def hits(self) -> Bools:
         """(n,) whether each is right."""
-        return self.targets == self.predicted
+        right: Bools = self.truth[np.arange(len(self.predicted)), self.predicted]
+        return right
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ def read_answers(path: Path) -> Answers:
     return Answers(
         labels=scores.labels,
         ids=tuple(scores.ids[i] for i in order),
-        targets=scores.targets[order],
+        truth=scores.truth[order],
         predicted=scores.probs.argmax(axis=1)[order],
     )
 
@@ -142,14 +142,14 @@ def summarise_study(plan: Plan, read: Reader) -> list[Summary]:
 def recalls(answers: Answers) -> Floats:
     """(K,) share of each class's clips that are right; nan for a class without clips."""
     classes = len(answers.labels)
-    support = np.bincount(answers.targets, minlength=classes)
-    right = np.bincount(answers.targets[answers.hits], minlength=classes)
+    support = answers.truth.sum(axis=0)
+    right = np.bincount(answers.predicted[answers.hits], minlength=classes)
     return np.divide(right, support, out=np.full(classes, np.nan), where=support > 0)
 
 
 def interval(
-    hits: npt.NDArray[np.bool_],
-    base: npt.NDArray[np.bool_] | None = None,
+    hits: Bools,
+    base: Bools | None = None,
     *,
     rounds: int = ROUNDS,
     seed: int = 0,
@@ -177,9 +177,7 @@ def interval(
     return float(low), float(high)
 
 
-def _resampled(
-    hits: npt.NDArray[np.bool_], clip_weights: Floats, rng: np.random.Generator
-) -> Floats:
+def _resampled(hits: Bools, clip_weights: Floats, rng: np.random.Generator) -> Floats:
     """(R,) accuracies of redrawn seeds, on clips with the given weights (R, n)."""
     seeds = len(hits)
     each = clip_weights @ hits.T.astype(np.float64)  # (R, S)
