@@ -227,7 +227,7 @@ class Record:
         end: float | None = None,
         group: str | None = None,
     ) -> None:
-        if start < 0 or (end is not None and end <= start):
+        if not start >= 0 or (end is not None and not end > start):
             raise ValueError(f"record {id!r}: start={start} end={end} must be 0 <= start < end")
         given = () if labels is None else (labels,) if isinstance(labels, int) else tuple(labels)
         if len(set(given)) < len(given):

@@ -75,7 +75,10 @@ def test_names_give_the_flip_map(tmp_path: Path) -> None:
         (["a.mp4"], "has no class folders; expected are <class>/<clip>.mp4, or train/"),
         (["cat/a.mp4", "dog/readme.txt"], "class folder .*dog holds no videos"),
         (["train/cat/a.mp4", "train/dog/a.mp4", "val/cow/a.mp4"], "cow is not among the classes"),
-        (["val/cat/a.mp4", "test/cat/a.mp4"], "has val, test, but no train folder"),
+        (
+            ["val/cat/a.mp4", "test/cat/a.mp4"],
+            r"has no split train \(it has val, test\), and traini",
+        ),
         (["train/a/a.mp4", "val/a/a.mp4", "valid/a/a.mp4"], "has val and valid; keep one of them"),
         (["train/cat/a.mp4", "train/cat/b.mp4"], "at least two classes, but all records are 'cat'"),
     ],
@@ -150,7 +153,12 @@ def test_json_lines(tmp_path: Path) -> None:
         ("path,label,split\na.mp4,x,dev\n", "line 2: split 'dev' must be train, val or test"),
         ("path,label,start\na.mp4,x,1:30\n", "line 2: start '1:30' must be a number of seconds"),
         ("path,label,start,end\na.mp4,x,3,1\n", "line 2: record 'a.mp4@3-1': start=3.0 end=1.0"),
-        ("path,label,split\na.mp4,x,test\n", "has no row of split train"),
+        (
+            "path,label,split\na.mp4,x,test\n",
+            r"has no split train \(it has test\), and training ne",
+        ),
+        ("path,label,labels\na.mp4,x,\nb.mp4,,|\n", "t.csv: line 3: the label is empty"),
+        ('path,label\na.mp4,"x\n', "line 2: unexpected end of data"),
         ("path,label\na.mp4,x\nb.mp4,x\n", "at least two classes"),
     ],
 )
@@ -288,8 +296,61 @@ def test_parts_are_read_as_the_source_names_them(tmp_path: Path) -> None:
     }
     (tmp_path / "t.csv").write_text("path,label,split\nclips/cat/a.mp4,cat,test\n")
     assert {name: len(part) for name, part in read_parts(tmp_path / "t.csv").items()} == {"test": 1}
-    with pytest.raises(ManifestError, match="t.csv: has no row of split train"):
+    with pytest.raises(ManifestError, match="t.csv: has no split train"):
         load_data(tmp_path / "t.csv")
+
+
+def test_a_folder_for_testing_alone(tmp_path: Path) -> None:
+    touch(tmp_path, "test/cat/a.mp4", "test/dog/b.mp4", "val/cow/c.mp4")
+    parts = read_parts(tmp_path)
+    assert list(parts) == ["val", "test"]
+    assert parts["test"].labels == parts["val"].labels == ("cat", "cow", "dog")
+    assert [r.labels for r in parts["test"].records] == [(0,), (2,)]
+    with pytest.raises(
+        ManifestError, match=r"has no split train \(it has val, test\), and training"
+    ):
+        load_data(tmp_path)
+
+
+def test_links_into_several_class_folders_are_several_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path / "data", "cat/a.mp4", "dog/a.mp4", "cow/x.mp4")
+    for link, file in {
+        "dog/b.mp4": "cat/a.mp4",
+        "cow/c.mp4": "cat/a.mp4",
+        "cow/y.mp4": "cow/x.mp4",
+    }.items():
+        (tmp_path / "data" / link).symlink_to(tmp_path / "data" / file)
+    monkeypatch.chdir(tmp_path)
+    for root in (tmp_path / "data", Path("data")):
+        manifest = read_folder(root)["train"]
+        assert [(r.id, r.labels) for r in manifest.records] == [
+            ("cat/a.mp4", (0, 1, 2)),
+            ("cow/x.mp4", (1,)),
+            ("cow/y.mp4", (1,)),
+            ("dog/a.mp4", (2,)),
+        ]
+
+
+def test_several_labels_in_tables(tmp_path: Path) -> None:
+    touch(tmp_path, "a.mp4", "b.mp4", "c.mp4")
+    (tmp_path / "t.csv").write_text("path,labels\na.mp4,run | high jump\nb.mp4,run\nc.mp4,dive\n")
+    rows = [
+        {"path": "a.mp4", "labels": ["run", "high jump"]},
+        {"path": "b.mp4", "label": "run"},
+        {"path": "c.mp4", "labels": ["dive"]},
+    ]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    for name in ("t.csv", "t.jsonl"):
+        manifest = read_parts(tmp_path / name)["train"]
+        assert manifest.labels == ("dive", "high jump", "run")
+        assert [r.labels for r in manifest.records] == [(2, 1), (2,), (0,)]
+    (tmp_path / "t.jsonl").write_text('{"path": "a.mp4", "labels": "run"}')
+    with pytest.raises(ManifestError, match="line 1: labels='run' must be a list"):
+        read_parts(tmp_path / "t.jsonl")
+    (tmp_path / "t.csv").write_text("path,label\na.mp4,a|b\n")
+    assert read_parts(tmp_path / "t.csv")["train"].labels == ("a|b",), "`label` is one label"
 
 
 def test_a_folder_of_manifests_is_read_by_its_splits(tmp_path: Path) -> None:

@@ -102,7 +102,9 @@ def test_frames_and_stretches(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a.mp4 0\nb.mp4 0 3\n", r"line 2 has several labels of b.mp4: 0 3; a clip has one label"),
+        ("a.mp4 run,jump\nb.mp4 2 jump\n", "line 2: several labels in words need commas between"),
+        ("a.mp4 0\nx.mp4 1 2\n", r"1 of 2 clips are missing; the first are line 2: x.mp4; looked"),
+        ("a.mp4 0\nb.mp4 1,,2\n", "line 2 must be 'path label' like the first, it is 'b.mp4 1,,2'"),
         ("a.mp4 0\nx.mp4 1\n", r"1 of 2 clips are missing; the first are line 2: x.mp4; looked in"),
         ("d 5 0\nd x 1\n", "line 2 must be 'dir frames label' like the first, it is 'd x 1'"),
         ("d 0 5 0\nd 1 5 1\n", "line 1: frames count from 1, the stretch begins at 0"),
@@ -126,6 +128,53 @@ def test_which_list_is_meant(tmp_path: Path) -> None:
         datasets["lists"](tmp_path, "train")
     with pytest.raises(ManifestError, match="there is no list of training clips beside it"):
         load_data(put(tmp_path / "val_3.txt", "a.mp4 0\n"))
+
+
+def labels_of(manifest: Manifest) -> list[tuple[str, ...]]:
+    return [tuple(manifest.labels[i] for i in r.labels) for r in manifest.records]
+
+
+def test_several_labels_of_videos(tmp_path: Path) -> None:
+    videos(tmp_path, "a b 3.mp4", "c.mp4")
+    put(tmp_path / "train.txt", "a b 3.mp4 0 10\nc.mp4 2,0\nc.mp4 2\n")
+    manifest = datasets["lists"](tmp_path, "train")
+    assert manifest.labels == ("0", "2", "10")
+    assert labels_of(manifest) == [("0", "10"), ("2", "0"), ("2",)]
+    assert manifest.several
+    put(tmp_path / "train.txt", "a b 3.mp4 run,high_jump\nc.mp4 run\n")
+    assert labels_of(datasets["lists"](tmp_path, "train")) == [("run", "high_jump"), ("run",)]
+    put(tmp_path / "label_map.txt", "run, fast\nrun,slow\nhop\n")
+    put(tmp_path / "train.txt", "a b 3.mp4 run,slow\nc.mp4 0,2\n")
+    manifest = datasets["lists"](tmp_path, "train")
+    assert labels_of(manifest) == [("run,slow",), ("run, fast", "hop")], "a name is taken whole"
+
+
+def test_several_labels_of_folders_of_frames(tmp_path: Path) -> None:
+    frames(tmp_path, "a 1", "b")
+    for text, spans, labels in (
+        ("a 1 5 1\nb 6 3 5\n", [(0, 5 / 30), (0, 6 / 30)], [("1",), ("3", "5")]),
+        ("a 1 5 1\nb 6 3,5\n", [(0, 5 / 30), (0, 6 / 30)], [("1",), ("3", "5")]),
+        ("b 6 3 5\na 1 5 1\n", [(0, 6 / 30), (0, 5 / 30)], [("3", "5"), ("1",)]),
+        ("a 1 1 5 1,2\nb 1 6 5 8\n", [(0, 5 / 30), (0, 6 / 30)], [("1", "2"), ("5", "8")]),
+    ):
+        put(tmp_path / "train.txt", text)
+        manifest = datasets["lists"](tmp_path, "train")
+        assert [(r.start, r.end) for r in manifest.records] == spans
+        assert labels_of(manifest) == labels
+
+
+def test_lists_of_several_labels_as_others_write_them(shared: Path, tmp_path: Path) -> None:
+    lists = shared / "data" / "annotations" / "mmaction2" / "annotations"
+    videos(tmp_path, "test.mp4")
+    frames(tmp_path, "imgs")
+    put(tmp_path / "train.txt", (lists / "video_test_list_multi_label.txt").read_text())
+    manifest = datasets["lists"](tmp_path, "train")
+    assert labels_of(manifest) == [("0", "3"), ("0", "2", "4")]
+    assert manifest.labels == ("0", "2", "3", "4")
+    put(tmp_path / "train.txt", (lists / "rawframe_test_list_multi_label.txt").read_text())
+    manifest = datasets["lists"](tmp_path, "train")
+    assert labels_of(manifest) == [("1",), ("3", "5")]
+    assert {(r.start, r.end) for r in manifest.records} == {(0, 5 / 30)}
 
 
 def test_lists_as_others_write_them(shared: Path) -> None:
@@ -242,6 +291,21 @@ def test_kinetics_splits_and_faults(tmp_path: Path) -> None:
     put(tmp_path / "kinetics-400_train.csv", KINETICS.format("train").replace("125", "2:05"))
     with pytest.raises(ManifestError, match="line 4: time_start and time_end must be seconds, not"):
         datasets["kinetics400"](tmp_path, "train")
+    put(tmp_path / "kinetics-400_train.csv", KINETICS.format("train").replace("125", "inf"))
+    with pytest.raises(ManifestError, match="line 4: time_start and time_end must be seconds, not"):
+        datasets["kinetics400"](tmp_path, "train")
+    put(tmp_path / "kinetics-400_train.csv", KINETICS.format("train").replace("gone,125,135,", ""))
+    with pytest.raises(ManifestError, match="line 4: needs 6 columns, it has 3"):
+        datasets["kinetics400"](tmp_path, "train")
+    put(tmp_path / "kinetics-400_train.csv", KINETICS.format("train").replace("zumba", ""))
+    with pytest.raises(ManifestError, match="line 4: label is empty"):
+        datasets["kinetics400"](tmp_path, "train")
+    put(tmp_path / "kinetics-400_train.csv", KINETICS.format("train").replace('high"', "high"))
+    with pytest.raises(ManifestError, match="kinetics-400_train.csv: line 4: unexpected end of"):
+        datasets["kinetics400"](tmp_path, "train")
+    (tmp_path / "kinetics-400_train.csv").write_bytes(b"label,\xff\xfe\n")
+    with pytest.raises(ManifestError, match="kinetics-400_train.csv: is not UTF-8 text"):
+        datasets["kinetics400"](tmp_path, "train")
     put(tmp_path / "kinetics-400_train.csv", "label,id\n")
     with pytest.raises(ManifestError, match="line 1 lacks youtube_id, time_start, time_end"):
         datasets["kinetics400"](tmp_path, "train")
@@ -324,7 +388,24 @@ def test_somethingv2(tmp_path: Path, prefix: str) -> None:
     assert manifest.records[0].path.name == "0.webm"
     assert manifest.flip_map == {0: 1, 1: 0}
     put(root / "labels" / f"{prefix}train.json", '[{"id": 1, "template": "Eating"}, {"id": 2}]')
-    with pytest.raises(ManifestError, match="entry 2 must be an object .* entry 1: class 'Eating'"):
+    with pytest.raises(
+        ManifestError, match="entry 2 lacks template; entry 1: class 'Eating' is not"
+    ):
+        datasets["somethingv2"](root, "train")
+    for text, message in (
+        ("[", "is not JSON: Expecting value"),
+        ('{"id": 1}', "must be a list of objects with id and template"),
+        ('["a"]', "entry 1 must be an object with id"),
+        ('[{"id": [1], "template": "x"}]', r"entry 1: id=\[1\] must be text or a whole number"),
+        ('[{"id": 1, "template": null}]', "entry 1: template=None must be text"),
+    ):
+        put(root / "labels" / f"{prefix}train.json", text)
+        with pytest.raises(ManifestError, match=f"{prefix}train.json: {message}"):
+            datasets["somethingv2"](root, "train")
+    put(root / "labels" / f"{prefix}labels.json", '["a", "b"]')
+    with pytest.raises(
+        ManifestError, match=f'{prefix}labels.json: must be an object {{"<class>": "'
+    ):
         datasets["somethingv2"](root, "train")
     put(root / "labels" / f"{prefix}labels.json", '{"a": "1", "b": "2"}')
     with pytest.raises(ManifestError, match="must number its 2 classes from 0 to 1, each once"):
@@ -442,8 +523,108 @@ def test_activitynet(shared: Path, tmp_path: Path) -> None:
     train = datasets["activitynet"](tmp_path, "train")
     assert list(train.labels) == labels
     assert {r.label for r in train.records} == {10}
-    with pytest.raises(MissingSplitError, match="activitynet has no split 'test'; it has train"):
-        datasets["activitynet"](tmp_path, "test")
-    put(tmp_path / "activity_net.v1-3.min.json", "{}")
-    with pytest.raises(ManifestError, match='must be an object with the key "database"'):
-        datasets["activitynet"](tmp_path, "train")
+    for name in ("activitynet", "activitynet_untrimmed"):
+        with pytest.raises(MissingSplitError, match=f"{name} has no split 'test'; it has train"):
+            datasets[name](tmp_path, "test")
+
+
+def test_untrimmed_activitynet_has_the_labels_of_all_stretches(tmp_path: Path) -> None:
+    stretches = [([0, 2.5], "Surfing"), ([3, 4], "Fencing"), ([5, 6.5], "Surfing")]
+    entry = {
+        "duration": 9.0,
+        "subset": "training",
+        "resolution": "320x240",
+        "url": "https://www.youtube.com/watch?v=a",
+        "annotations": [{"segment": segment, "label": label} for segment, label in stretches],
+    }
+    one = {**entry, "annotations": entry["annotations"][1:2]}
+    gone = {**entry, "subset": "validation"}
+    database = {"a": entry, "b": one, "c": one, "v": gone}
+    put(tmp_path / "activity_net.v1-3.min.json", json.dumps({"database": database}))
+    videos(tmp_path / "videos", "v_a.mp4", "v_b.mp4", "v.mp4")
+    train, val = (datasets["activitynet_untrimmed"](tmp_path, split) for split in ("train", "val"))
+    assert train.labels == val.labels == ("Fencing", "Surfing")
+    assert train.name == "activitynet_untrimmed/train (2 of 3 clips)"
+    assert [(r.id, r.labels, r.start, r.end) for r in train.records] == [
+        ("v_a", (1, 0), 0, None),
+        ("v_b", (0,), 0, None),
+    ]
+    assert [r.labels for r in val.records] == [(1, 0)]
+
+
+@pytest.mark.parametrize("name", ["activitynet", "activitynet_untrimmed"])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is not JSON: Expecting property name"),
+        ("{}", 'must be an object with the key "database"'),
+        ('{"database": []}', 'must be an object with the key "database"'),
+        ('{"database": {"a": 3}}', "a must be an object with subset"),
+        ('{"database": {"a": {"subset": "dev"}}}', "a: subset='dev' must be one of training, val"),
+        ('{"database": {"a": {"subset": "training"}}}', "a lacks annotations"),
+        ('{"database": {"a": {"subset": "training", "annotations": 3}}}', "a: annotations=3 must be a list"),
+        ('{"database": {"a": {"subset": "training", "annotations": [{"label": 3}]}}}',
+         "a annotation 1: label=3 must be text"),
+        ('{"database": {"a": {"subset": "training", "annotations": [{"label": "x"}]}}}',
+         "a annotation 1 lacks segment"),
+        ('{"database": {"a": {"subset": "training", "annotations": [{"label": "x", '
+         '"segment": [0]}]}}}', r"a annotation 1: segment=\[0\] must be a list of 2 values"),
+        ('{"database": {"a": {"subset": "training", "annotations": [{"label": "x", '
+         '"segment": ["x", 2]}]}}}', r"a annotation 1: segment\[0\]='x' must be a number"),
+    ],
+)  # fmt: skip
+def test_activitynet_errors_name_file_entry_and_rule(
+    tmp_path: Path, name: str, text: str, message: str
+) -> None:
+    path = put(tmp_path / "activity_net.v1-3.min.json", text)
+    with pytest.raises(ManifestError, match=message) as caught:
+        datasets[name](tmp_path, "train")
+    assert str(caught.value).startswith(str(path))
+
+
+@pytest.mark.parametrize("lists", ["", "original"])
+@pytest.mark.parametrize("place", ["videos/{}", "{}", "videos", ""])
+def test_sports1m(tmp_path: Path, lists: str, place: str) -> None:
+    address = "https://www.youtube.com/watch?v="
+    put(
+        tmp_path / "labels.txt", "boomerang\nboxing\nya\u011fl\u0131 g\u00fcre\u015f\nuneven bars\n"
+    )
+    put(
+        tmp_path / lists / "train_partition.txt",
+        f"{address}UDqivjS-lpI 1,2\n{address}-bCdefGh_jk 0\nhttp://youtu.be/gone1234567 3\n",
+    )
+    put(tmp_path / lists / "test_partition.txt", f"{address}zzzzzzzzzzz 3\n")
+    videos(tmp_path / place.format("train"), "UDqivjS-lpI.mp4", "-bCdefGh_jk.mkv")
+    videos(tmp_path / place.format("test"), "zzzzzzzzzzz.mp4")
+    train, test = (datasets["sports1m"](tmp_path, split) for split in ("train", "test"))
+    assert (
+        train.labels
+        == test.labels
+        == ("boomerang", "boxing", "ya\u011fl\u0131 g\u00fcre\u015f", "uneven bars")
+    )
+    assert labels_of(train) == [("boxing", "ya\u011fl\u0131 g\u00fcre\u015f"), ("boomerang",)]
+    assert [r.path.name for r in train.records] == ["UDqivjS-lpI.mp4", "-bCdefGh_jk.mkv"]
+    assert [r.group for r in train.records] == ["UDqivjS-lpI", "-bCdefGh_jk"]
+    assert train.name == "sports1m/train (2 of 3 clips)"
+    assert labels_of(test) == [("uneven bars",)]
+    with pytest.raises(MissingSplitError, match="sports1m has no split 'val'; it has train, test"):
+        datasets["sports1m"](tmp_path, "val")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("https://www.youtube.com/watch?v=UDqivjS-lpI 1, 2", r"line 1 must be '<address of a YouT"),
+        (
+            "https://example.org/a.mp4 1",
+            r"line 1 must be '<address of a YouTube video> <label>,<la",
+        ),
+        ("https://www.youtube.com/watch?v=UDqivjS-lpI 1,4", r"line 1: label 4 is not in 0..1"),
+    ],
+)
+def test_sports1m_errors_name_the_line(tmp_path: Path, line: str, message: str) -> None:
+    put(tmp_path / "labels.txt", "boomerang\nboxing\n")
+    path = put(tmp_path / "train_partition.txt", line)
+    with pytest.raises(ManifestError, match=message) as caught:
+        datasets["sports1m"](tmp_path, "train")
+    assert str(caught.value).startswith(str(path))

@@ -58,9 +58,9 @@ def run(args: Namespace) -> int:
     device = choose_device(args.device)
     out = args.out or Path("checks") / stem(args.data)
     checkup = check_data(args.data, out, spec, drop=drop, workers=args.workers)
-    train = checkup.clean["train"]
+    train = checkup.clean.get("train")
     outlook = None
-    if train.records and not args.no_forecast:
+    if train and not args.no_forecast:
         outlook = forecast(train, recipe, spec, device)
     page = write_check(checkup, out, args.data, outlook)
     _print_findings(checkup)

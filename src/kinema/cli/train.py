@@ -20,8 +20,9 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "data",
         metavar="DATA",
-        help="a folder of <class>/*.mp4 (or train/, val/, test/ of them), a table or manifest "
-        "(.csv, .jsonl, .json), or NAME:FOLDER for a registered data set",
+        help="a folder of <class>/*.mp4 (or train/, val/, test/ of them), a table, list or "
+        "manifest (.csv, .jsonl, .txt), an export of Label Studio (.json) or CVAT (.xml), or "
+        "NAME:FOLDER for a registered data set",
     )
     parser.add_argument("--model", help="a name from kinema models; replaces the recipe's")
     parser.add_argument(

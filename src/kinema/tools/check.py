@@ -81,6 +81,8 @@ def write_check(checkup: Checkup, out: Path, source: str, outlook: Forecast | No
 
 def balance(clean: Mapping[str, Manifest]) -> str:
     """How even the classes of the training data are, and which have no clip, in words."""
+    if "train" not in clean:
+        return ""
     manifest = clean["train"]
     counts = dict(zip(manifest.labels, manifest.counts, strict=True))
     empty = [label for label, count in counts.items() if not count]

@@ -6,18 +6,37 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from ...registry import suggest
 from ...remote import to_path
 from ..manifest import DataSplits, Manifest, ManifestError, is_manifest_file
 from ..splitting import split_by_source
 from ._registry import MissingSplitError, datasets
+from .cvat import CVAT_ENDING, read_cvat
 from .folder import read_folder
+from .label_studio import LABEL_STUDIO_ENDING, read_label_studio
 from .lists import LIST_ENDING, read_list
 from .table import TABLE_ENDINGS, read_table
 
 SPLITS = ("train", "val", "test")
 VAL_SHARE = 0.2
+
+
+class FileReader(Protocol):
+    """Reads a file that names videos and labels."""
+
+    def __call__(self, path: Path, *, root: Path | None) -> dict[str, Manifest]:
+        """The manifests by split; names are relative to `root`, or None: to the file."""
+        ...
+
+
+READERS: Mapping[str, FileReader] = {
+    **dict.fromkeys(TABLE_ENDINGS, read_table),
+    LIST_ENDING: read_list,
+    LABEL_STUDIO_ENDING: read_label_studio,
+    CVAT_ENDING: read_cvat,
+}
 
 
 def load_data(
@@ -38,6 +57,8 @@ def load_data(
               further splits to test on;
             - a table (`.csv`, `.tsv`, `.jsonl`) with the columns path and label, see `read_table`;
             - a list file (`.txt`) with lines `path label` or the like, see `read_list`;
+            - an export of Label Studio (`.json`) or CVAT (`.xml`), see `read_label_studio` and
+              `read_cvat`;
             - a manifest file written by `Manifest.save`;
             - `NAME:ROOT`, or `NAME` and the argument `root`, for a registered data set.
         root: where a registered data set lies, or what paths of a table or list are relative to.
@@ -56,7 +77,8 @@ def load_data(
     """
     parts = read_parts(source, root=root)
     if "train" not in parts:
-        raise ManifestError(str(source), ["has no row of split train"])
+        fault = f"has no split train (it has {', '.join(parts)}), and training needs one"
+        raise ManifestError(str(source), [fault])
     return replace(_complete(parts, val_share, seed), note=_left_out(Path(source), parts))
 
 
@@ -79,10 +101,9 @@ def read_parts(source: str | Path, *, root: Path | str | None = None) -> dict[st
         return _manifests(path) or read_folder(path)
     if is_manifest_file(path):
         return {"train": Manifest.load(path)}
-    if path.suffix.lower() in TABLE_ENDINGS and path.is_file():
-        return read_table(path, root=None if root is None else to_path(root))
-    if path.suffix.lower() == LIST_ENDING and path.is_file():
-        return read_list(path, root=None if root is None else to_path(root))
+    ending = path.suffix.lower()
+    if ending in READERS and path.is_file():
+        return READERS[ending](path, root=None if root is None else to_path(root))
     raise ValueError(_unknown(source, path))
 
 
@@ -158,7 +179,10 @@ def _read_registered(name: str, root: Path) -> dict[str, Manifest]:
 def _unknown(source: str | Path, path: Path) -> str:
     if path.is_file():
         endings = ", ".join(TABLE_ENDINGS)
-        return f"{path} is no table ({endings}), no list ({LIST_ENDING}) and no manifest"
+        return (
+            f"{path} is no table ({endings}), no list ({LIST_ENDING}), no export of Label Studio "
+            f"({LABEL_STUDIO_ENDING}) or CVAT ({CVAT_ENDING}) and no manifest"
+        )
     name = str(source).partition(":")[0]
     known = f"{', '.join(datasets.names())}{suggest(name, datasets.names())}"
     return f"there is no folder or file {path}, and no data set of that name; data sets: {known}"

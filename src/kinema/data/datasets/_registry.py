@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ...registry import Registry
@@ -33,6 +33,23 @@ def register_dataset(name: str) -> Callable[[DatasetEntry], DatasetEntry]:
     takes validation data from the training data.
     """
     return datasets.register(name)
+
+
+def register_variants(
+    read: Callable[[Path, str, int], Manifest], variants: Mapping[str, int]
+) -> None:
+    """Files a reader that takes a number, such as an official split, under a name for each."""
+    for name, variant in variants.items():
+
+        def entry(root: Path, split: str, variant: int = variant) -> Manifest:
+            return read(root, split, variant)
+
+        register_dataset(name)(entry)
+
+
+def three_splits(name: str) -> dict[str, int]:
+    """The names of a data set with three official splits: `name`, `name_split2`, `name_split3`."""
+    return {name: 1} | {f"{name}_split{number}": number for number in (2, 3)}
 
 
 def list_datasets(pattern: str = "*") -> list[str]:

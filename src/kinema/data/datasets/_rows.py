@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from ...plain import from_plain
 from ...types import Record
 from ..flips import flip_map_from_names
 from ..manifest import Manifest, ManifestError
@@ -21,7 +24,7 @@ class Row:
     Attributes:
         where: the line or entry, for messages.
         names: what the clip may be called on disk, relative to the places of the data set.
-        label: name of the class.
+        labels: names of the classes, usually one.
         id: of the record; None: the first of the names.
         start: seconds.
         end: seconds; None: the end of the video.
@@ -30,7 +33,7 @@ class Row:
 
     where: str
     names: tuple[str, ...]
-    label: str
+    labels: tuple[str, ...]
     id: str | None = None
     start: float = 0.0
     end: float | None = None
@@ -68,15 +71,15 @@ def to_manifest(
     missing: list[str] = []
     for row in rows:
         clip_id = row.names[0] if row.id is None else row.id
-        if row.label not in index:
-            found.append(f"{row.where}: class {row.label!r} is not among the {len(index)} labels")
+        unknown = [label for label in row.labels if label not in index]
+        if unknown:
+            found.append(f"{row.where}: class {unknown[0]!r} is not among the {len(index)} labels")
         elif (clip := clips.find(*row.names)) is None:
             missing.append(f"{row.where}: {row.names[0]}")
         else:
+            numbers = [index[label] for label in row.labels]
             try:
-                records.append(
-                    Record(clip_id, clip, index[row.label], row.start, row.end, row.group)
-                )
+                records.append(Record(clip_id, clip, numbers, row.start, row.end, row.group))
             except ValueError as error:
                 found.append(f"{row.where}: {error}")
     if found:
@@ -92,10 +95,29 @@ def to_manifest(
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """(number, text without spaces around it) of the lines that are not blank."""
-    text = path.read_text(encoding="utf-8-sig")
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         if line.strip():
             yield number, line.strip()
+
+
+def csv_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
+    """(number of the line, cells) of a table, without blank lines.
+
+    Raises:
+        ManifestError: naming the line that is no CSV.
+    """
+    reader = csv.reader(
+        StringIO(read_text(path), newline=""),
+        delimiter=delimiter,
+        skipinitialspace=True,
+        strict=True,
+    )
+    try:
+        for row in reader:
+            if row:
+                yield reader.line_num, row
+    except csv.Error as error:
+        raise ManifestError(str(path), [f"line {reader.line_num}: {error}"]) from None
 
 
 def read_names(path: Path) -> tuple[str, ...]:
@@ -136,9 +158,36 @@ def by_index(path: Path, pairs: Iterable[tuple[str, object]]) -> tuple[str, ...]
     return tuple(numbers[i] for i in range(count))
 
 
-def read_json(path: Path) -> Any:  # its shape is the caller's to check
-    """A JSON file, or a `ManifestError` that names the file."""
+def read_text(path: Path) -> str:
+    """A text file in UTF-8, or a `ManifestError` that names the file."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ManifestError(str(path), [f"is not UTF-8 text: {error}"]) from None
+
+
+def read_json(path: Path) -> object:
+    """A JSON file, whose shape `take` checks, or a `ManifestError` that names the file."""
+    try:
+        return json.loads(read_text(path))
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ManifestError(str(path), [f"is not JSON: {error}"]) from None
+
+
+def take(kind: Any, entry: object, key: str, where: str) -> Any:  # of the kind it is given
+    """The value of a key of a JSON object.
+
+    Args:
+        kind: what it must be, as `from_plain` has it.
+        entry: the object.
+        key: of the value.
+        where: what the object is, for messages.
+
+    Raises:
+        ValueError: naming the entry, the key and the rule.
+    """
+    if not isinstance(entry, Mapping):
+        raise ValueError(f"{where} must be an object with {key}")
+    if key not in entry:
+        raise ValueError(f"{where} lacks {key}")
+    return from_plain(kind, entry[key], f"{where}: {key}")

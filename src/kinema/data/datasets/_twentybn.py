@@ -45,5 +45,6 @@ def read_id_lists(name: str, prefix: str, root: Path, split: str) -> Manifest:
         if not semicolon:
             faults.append(f"line {line} must be '<id>;<class>', it is {text!r}")
         else:
-            rows.append(Row(where=f"line {line}", names=(clip,), label=label.strip(), group=clip))
+            those = (label.strip(),)
+            rows.append(Row(where=f"line {line}", names=(clip,), labels=those, group=clip))
     return to_manifest(f"{name}/{split}", path, rows, labels, clips_of(root, prefix), faults=faults)

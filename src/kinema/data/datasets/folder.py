@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from ...types import Record
@@ -21,7 +22,9 @@ def read_folder(root: Path) -> dict[str, Manifest]:
     """`root/train/<class>/<clip>` with `val` and `test` beside it, or `root/<class>/<clip>`.
 
     A clip is a video file or a folder of numbered frames. Labels are the class folders of `train`,
-    sorted. Names that begin with a dot are passed over, as are files beside class folders.
+    sorted; of all that are there where there is no `train`, which is fit for a test alone. A clip
+    that symbolic links put into several class folders has several labels. Names that begin with a
+    dot are passed over, as are files beside class folders.
 
     Returns:
         The manifests that are there, by split; one level of class folders is all `train`.
@@ -30,12 +33,10 @@ def read_folder(root: Path) -> dict[str, Manifest]:
         ManifestError: for a folder without clips, or a class that training does not know.
     """
     folders = _split_folders(root)
-    if folders and "train" not in folders:
-        fault = f"has {', '.join(path.name for path in folders.values())}, but no train folder"
-        raise ManifestError(str(root), [fault])
     if not folders:
         folders = {"train": root}
-    labels = tuple(sorted(path.name for path in _folders(folders["train"])))
+    classes = [folders["train"]] if "train" in folders else folders.values()
+    labels = tuple(sorted({path.name for folder in classes for path in _folders(folder)}))
     if not labels:
         remedy = "expected are <class>/<clip>.mp4, or train/<class>/<clip>.mp4 and val, test"
         raise ManifestError(str(root), ["has no class folders"], remedy)
@@ -70,7 +71,8 @@ def _folders(path: Path) -> Iterator[Path]:
 
 
 def _records(folder: Path, labels: tuple[str, ...]) -> tuple[Record, ...]:
-    records, faults = [], []
+    records: dict[Path, Record] = {}
+    faults = []
     for home in _folders(folder):
         clips = sorted(entry for entry in home.iterdir() if _is_clip(entry))
         if home.name not in labels:
@@ -79,10 +81,18 @@ def _records(folder: Path, labels: tuple[str, ...]) -> tuple[Record, ...]:
             faults.append(f"class folder {home} holds no videos")
         else:
             label = labels.index(home.name)
-            records += [Record(f"{home.name}/{clip.name}", clip, label) for clip in clips]
+            there = home.resolve()
+            for clip in clips:
+                file = clip.resolve() if clip.is_symlink() else there / clip.name
+                known = records.get(file)
+                if known is None or label in known.labels:  # or: linked twice into one class
+                    name = f"{home.name}/{clip.name}"
+                    records[clip if known else file] = Record(name, clip, label)
+                else:
+                    records[file] = replace(known, labels=(*known.labels, label))
     if faults:
         raise ManifestError(str(folder), faults)
-    return tuple(records)
+    return tuple(records.values())
 
 
 def _is_clip(path: Path) -> bool:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 from ..manifest import Manifest, ManifestError
 from ..splitting import source_of
 from ._clips import Clips
-from ._registry import MissingSplitError, register_dataset
+from ._registry import MissingSplitError, register_variants, three_splits
 from ._rows import Row, numbered_lines, to_manifest
 
 LIST_FOLDERS = ("testTrainMulti_7030_splits", "testTrainMulti_7030splits", "splits", "")
@@ -49,22 +48,14 @@ def read_hmdb51(root: Path, split: str, fold: int) -> Manifest:
                 faults.append(f"{where} must be '<clip>.avi 0', 1 or 2, it is {text!r}")
             elif USES[use] == split:
                 path = f"{label}/{name.strip()}"
-                rows.append(Row(where=where, names=(path,), label=label, group=_film(path, label)))
+                rows.append(
+                    Row(where=where, names=(path,), labels=(label,), group=_film(path, label))
+                )
     clips = Clips(root, VIDEO_FOLDERS)
     return to_manifest(f"hmdb51/{split}{fold}", folder, rows, labels, clips, faults=faults)
 
 
-def _register(name: str, fold: int) -> Callable[[Path, str], Manifest]:
-    def entry(root: Path, split: str) -> Manifest:
-        return read_hmdb51(root, split, fold)
-
-    entry.__doc__ = f"HMDB-51, official split {fold}."
-    return register_dataset(name)(entry)
-
-
-hmdb51 = _register("hmdb51", 1)
-hmdb51_split2 = _register("hmdb51_split2", 2)
-hmdb51_split3 = _register("hmdb51_split3", 3)
+register_variants(read_hmdb51, three_splits("hmdb51"))
 
 
 def _lists(root: Path, ending: str) -> tuple[Path, list[Path]]:

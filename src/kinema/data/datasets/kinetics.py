@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
+import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..manifest import Manifest, ManifestError
 from ._clips import Clips
-from ._registry import MissingSplitError, register_dataset
-from ._rows import Row, to_manifest
+from ._registry import MissingSplitError, register_variants
+from ._rows import Row, csv_rows, to_manifest
 from .folder import SPLIT_FOLDERS
 
 LIST_FOLDERS = ("", "annotations")
@@ -56,9 +56,8 @@ def read_kinetics(root: Path, split: str, classes: int) -> Manifest:
     for line, row in labelled[split]:
         try:
             rows.append(_row(line, row))
-        except ValueError:
-            times = f"{row['time_start']!r} and {row['time_end']!r}"
-            faults.append(f"line {line}: time_start and time_end must be seconds, not {times}")
+        except ValueError as error:
+            faults.append(f"line {line}: {error}")
     return to_manifest(
         f"kinetics{classes}/{split}",
         lists[split],
@@ -70,15 +69,7 @@ def read_kinetics(root: Path, split: str, classes: int) -> Manifest:
     )
 
 
-def _register(classes: int) -> Callable[[Path, str], Manifest]:
-    def entry(root: Path, split: str) -> Manifest:
-        return read_kinetics(root, split, classes)
-
-    entry.__doc__ = f"Kinetics-{classes}."
-    return register_dataset(f"kinetics{classes}")(entry)
-
-
-kinetics400, kinetics600, kinetics700 = (_register(classes) for classes in (400, 600, 700))
+register_variants(read_kinetics, {f"kinetics{classes}": classes for classes in (400, 600, 700)})
 
 
 def _lists(root: Path, classes: int) -> dict[str, Path]:
@@ -96,25 +87,38 @@ def _lists(root: Path, classes: int) -> dict[str, Path]:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        missing = [name for name in NEEDED[1:] if name not in (reader.fieldnames or ())]
-        if missing:
-            raise ManifestError(str(path), [f"line 1 lacks {', '.join(missing)}"])
-        for row in reader:
-            if None in row or None in row.values():
-                fault = f"line {reader.line_num}: needs {len(reader.fieldnames or ())} columns"
-                raise ManifestError(str(path), [fault])
-            yield reader.line_num, row
+    lines = csv_rows(path)
+    _, names = next(lines, (1, []))
+    missing = [name for name in NEEDED[1:] if name not in names]
+    if missing:
+        raise ManifestError(str(path), [f"line 1 lacks {', '.join(missing)}"])
+    for line, cells in lines:
+        if len(cells) != len(names):
+            fault = f"line {line}: needs {len(names)} columns, it has {len(cells)}"
+            raise ManifestError(str(path), [fault])
+        yield line, dict(zip(names, cells, strict=True))
 
 
 def _row(line: int, row: dict[str, str]) -> Row:
-    start, end = (int(float(row[column])) for column in ("time_start", "time_end"))
+    empty = [name for name in ("label", "youtube_id") if not row[name]]
+    if empty:
+        raise ValueError(f"{empty[0]} is empty")
+    start, end = _seconds(row["time_start"], row["time_end"])
     clip = f"{row['youtube_id']}_{start:06d}_{end:06d}"
     folders = (row["label"], row["label"].replace(" ", "_"))
     return Row(
         where=f"line {line}",
         names=(clip, *(f"{folder}/{clip}" for folder in folders)),
-        label=row["label"],
+        labels=(row["label"],),
         group=row["youtube_id"],
     )
+
+
+def _seconds(start: str, end: str) -> tuple[int, int]:
+    try:
+        times = float(start), float(end)
+    except ValueError:
+        times = math.nan, math.nan
+    if not all(map(math.isfinite, times)):
+        raise ValueError(f"time_start and time_end must be seconds, not {start!r} and {end!r}")
+    return int(times[0]), int(times[1])

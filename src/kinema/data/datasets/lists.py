@@ -1,8 +1,13 @@
-"""List files: `path label`, `dir frames label`, `dir start end label`, a clip per line."""
+"""List files: `path label`, `dir frames label`, `dir start end label`, a clip per line.
+
+A clip may have several labels: `path label label`, or `dir frames label,label`.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..manifest import Manifest, ManifestError
@@ -19,10 +24,20 @@ LIST_FOLDERS = ("", "annotations")
 VIDEO_FOLDERS = ("", "videos", "rawframes", "frames")
 SPLIT_WORDS = {word: split for split, names in SPLIT_FOLDERS.items() for word in names}
 WORD = re.compile(r"[A-Za-z]+")
-SEVERAL = re.compile(r"(.+\.[A-Za-z][A-Za-z0-9]{1,3}) (\d+(?: \d+)+)")
+NUMBERED = re.compile(r"(.+\.[A-Za-z][A-Za-z0-9]{1,3}) (\d+(?: \d+)+)")
 FORMS = ("path label", "dir frames label", "dir start end label")
 
 Lines = list[tuple[int, str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A line in its parts: the clip, (frames) or (first, last frame) or nothing, the classes."""
+
+    where: str
+    clip: str
+    stretch: list[int]
+    labels: tuple[str, ...]
 
 
 @register_dataset("lists")
@@ -48,6 +63,9 @@ def read_list(path: Path, *, root: Path | None = None) -> dict[str, Manifest]:
     class. It is split from the right, so paths may hold spaces; which of the three a file has is
     told by the clips on disk. Paths are relative to `root` or its folders `videos`, `rawframes` and
     `frames`.
+
+    Several classes are joined by commas, or by spaces where they are numbers. Three numbers after a
+    folder of frames are a stretch and a class, unless another line of the file has two.
 
     Classes are text, or numbers. Numbers stand for the lines of a `label_map.txt`, from 0, or of a
     `classInd.txt` (`1 <class>`); where there is neither, the classes are the distinct numbers of
@@ -97,17 +115,20 @@ def _lists_of(root: Path) -> dict[str, Path]:
 
 
 def _read(found: dict[str, Path], root: Path) -> dict[str, Manifest]:
-    texts = {split: list(numbered_lines(path)) for split, path in found.items()}
-    tokens = [text.rpartition(" ")[2] for lines in texts.values() for _, text in lines]
-    labels, names = _labels(found["train"].parent, root, tokens)
-    return {
-        split: _manifest(path, texts[split], labels, names, Clips(root, VIDEO_FOLDERS))
-        for split, path in found.items()
+    clips = Clips(root, VIDEO_FOLDERS)
+    labels, names = _label_map(found["train"].parent, root)
+    parts = {
+        split: _entries(list(numbered_lines(path)), clips, names) for split, path in found.items()
     }
+    if not labels:
+        labels = sorted_labels(
+            label for entries, _ in parts.values() for entry in entries for label in entry.labels
+        )
+    return {split: _manifest(found[split], *parts[split], labels, clips) for split in found}
 
 
-def _labels(home: Path, root: Path, tokens: list[str]) -> tuple[tuple[str, ...], dict[str, str]]:
-    """(class names, the name of each class a list names by another word)."""
+def _label_map(home: Path, root: Path) -> tuple[tuple[str, ...], dict[str, str]]:
+    """(class names, the name of each class by what a list may call it); empty: there is no map."""
     for folder in dict.fromkeys((home, root, root / "annotations")):
         if path := find_file(folder, ["label_map.txt"]):
             labels, first = read_names(path), 0
@@ -115,46 +136,88 @@ def _labels(home: Path, root: Path, tokens: list[str]) -> tuple[tuple[str, ...],
             labels, first = read_numbered_names(path), 1
         else:
             continue
-        return labels, {str(number): label for number, label in enumerate(labels, start=first)}
-    return sorted_labels(tokens), {}
+        numbers = {str(number): label for number, label in enumerate(labels, start=first)}
+        return labels, {label: label for label in labels} | numbers
+    return (), {}
+
+
+def _entries(lines: Lines, clips: Clips, names: dict[str, str]) -> tuple[list[Entry], list[str]]:
+    """(the lines in their parts, what is wrong with the other ones)."""
+    numbers = _form(lines, clips)
+    entries, faults = [], []
+    for line, text in lines:
+        clip, *rest = _split(text, numbers, clips) or ("",)
+        between, last = rest[:numbers], rest[numbers:]
+        words = [w for word in last for w in ([word] if word in names else word.split(","))]
+        where = f"line {line}"
+        if not clip or not all(words):
+            faults.append(f"{where} must be '{FORMS[numbers]}' like the first, it is {text!r}")
+        elif len(last) > 1 and not all(word.isdecimal() for word in words):
+            faults.append(f"{where}: several labels in words need commas between them: {text!r}")
+        elif between and numbers == 2 and int(between[0]) < 1:
+            faults.append(f"{where}: frames count from 1, the stretch begins at {between[0]}")
+        else:
+            labels = tuple(names.get(word, word) for word in words)
+            stretch = [int(number) for number in between]
+            entries.append(Entry(where=where, clip=clip, stretch=stretch, labels=labels))
+    return entries, faults
 
 
 def _manifest(
-    path: Path, lines: Lines, labels: tuple[str, ...], names: dict[str, str], clips: Clips
+    path: Path, entries: list[Entry], faults: list[str], labels: tuple[str, ...], clips: Clips
 ) -> Manifest:
-    numbers = _form(lines, clips)
-    rows, faults = [], []
-    for line, text in lines:
-        words = text.rsplit(" ", numbers + 1)
-        clip, between, label = words[0], words[1:-1], words[-1]
-        where = f"line {line}"
-        if len(words) < numbers + 2 or not all(word.isdecimal() for word in between):
-            faults.append(f"{where} must be '{FORMS[numbers]}' like the first, it is {text!r}")
-            continue
-        if not numbers and (video := SEVERAL.fullmatch(text)):
-            several = f"several labels of {video[1]}: {video[2]}"
-            faults.append(f"{where} has {several}; a clip has one label here")
-            continue
-        first, last = (1, *map(int, between))[-2:] if between else (1, None)
-        if first < 1:
-            faults.append(f"{where}: frames count from 1, the stretch begins at {first}")
-            continue
-        start = (first - 1) / FRAME_FOLDER_FPS
-        end = None if last is None else last / FRAME_FOLDER_FPS
-        row_id = f"{clip}@{between[0]}-{between[1]}" if numbers == 2 else clip
-        label = names.get(label, label)
-        rows.append(Row(where=where, names=(clip,), label=label, id=row_id, start=start, end=end))
+    rows = []
+    for entry in entries:
+        clip, stretch = entry.clip, entry.stretch
+        first, last = (1, *stretch)[-2:] if stretch else (1, None)
+        rows.append(
+            Row(
+                where=entry.where,
+                names=(clip,),
+                labels=entry.labels,
+                id=f"{clip}@{stretch[0]}-{stretch[1]}" if len(stretch) == 2 else clip,
+                start=(first - 1) / FRAME_FOLDER_FPS,
+                end=None if last is None else last / FRAME_FOLDER_FPS,
+            )
+        )
     name = f"{path.resolve().parent.name}/{path.stem}"
     return to_manifest(name, path, rows, labels, clips, faults=faults)
 
 
 def _form(lines: Lines, clips: Clips) -> int:
-    """How many numbers stand between clip and class: with so many, the first clip is there."""
+    """How many numbers stand between clip and labels: the fewest after a clip that is there.
+
+    Folders of frames have up to two; what stands after a video is all labels.
+    """
+    fewest = None
     for _, text in lines:
-        for numbers in range(len(FORMS)):
-            words = text.rsplit(" ", numbers + 1)
-            if len(words) == numbers + 2 and all(word.isdecimal() for word in words[1:-1]):
-                clip = clips.find(words[0])
-                if clip is not None and (not numbers or clip.is_dir()):
+        for clip, *rest in _ways(text):
+            path = clips.find(clip)
+            if path is not None:
+                numbers = min(len(rest) - 1, 2) if path.is_dir() else 0
+                if numbers < 2:
                     return numbers
-    return 0
+                fewest = numbers
+                break
+    return fewest or 0
+
+
+def _split(text: str, numbers: int, clips: Clips) -> list[str]:
+    """Clip and words after it, of several ways that with the longest path that is there; or []."""
+    ways = [way for way in _ways(text) if len(way) > numbers + 1]
+    if len(ways) > 1:
+        for way in ways:
+            if clips.find(way[0]) is not None:
+                return way
+        if not numbers and (video := NUMBERED.fullmatch(text)):
+            return [video[1], *video[2].split(" ")]
+    return ways[0] if ways else []
+
+
+def _ways(text: str) -> Iterator[list[str]]:
+    """A line as clip and words after it, all of them numbers but the last: one word, two, ..."""
+    words = text.split(" ")
+    for count in range(1, len(words)):
+        if count > 1 and not words[-count].isdecimal():
+            return
+        yield [" ".join(words[:-count]), *words[-count:]]

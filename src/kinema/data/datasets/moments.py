@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 from ..manifest import Manifest
 from ._clips import Clips, need_file, need_list
 from ._registry import register_dataset
-from ._rows import Row, by_index, numbered_lines, to_manifest
+from ._rows import Row, by_index, csv_rows, numbered_lines, to_manifest
 
 LIST_FOLDERS = ("", "annotations")
 LISTS = {"train": ["trainingSet.csv"], "val": ["validationSet.csv"]}
@@ -27,11 +26,8 @@ def moments(root: Path, split: str) -> Manifest:
     pairs = (text.rpartition(",") for _, text in numbered_lines(categories))
     labels = by_index(categories, ((name, number) for name, _, number in pairs))
     rows = []
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file)
-        for row in reader:
-            if row:
-                label = row[0].rpartition("/")[0]
-                rows.append(Row(where=f"line {reader.line_num}", names=(row[0],), label=label))
+    for line, (clip, *_) in csv_rows(path):
+        label = clip.rpartition("/")[0]
+        rows.append(Row(where=f"line {line}", names=(clip,), labels=(label,)))
     folders = (FOLDERS[split], f"videos/{FOLDERS[split]}", "videos", "rawframes", "")
     return to_manifest(f"moments/{split}", path, rows, labels, Clips(root, folders))

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..manifest import Manifest, ManifestError
 from ._clips import need_file, need_list
 from ._registry import register_dataset
-from ._rows import Row, by_index, read_json, to_manifest
+from ._rows import Row, by_index, read_json, take, to_manifest
 from ._twentybn import LIST_FOLDERS, clips_of, list_names
 
 PREFIX = "something-something-v2"
@@ -29,11 +29,16 @@ def somethingv2(root: Path, split: str) -> Manifest:
     labels = by_index(labels_file, classes.items())
     rows, faults = [], []
     entries = read_json(path)
-    for number, entry in enumerate(entries if isinstance(entries, list) else [entries], start=1):
-        if not isinstance(entry, dict) or not {"id", "template"} <= entry.keys():
-            faults.append(f"entry {number} must be an object with id and template")
+    if not isinstance(entries, list):
+        raise ManifestError(str(path), ["must be a list of objects with id and template"])
+    for number, entry in enumerate(entries, start=1):
+        where = f"entry {number}"
+        try:
+            clip = str(take(str | int, entry, "id", where))
+            label = take(str, entry, "template", where).replace("[", "").replace("]", "")
+        except ValueError as error:
+            faults.append(str(error))
             continue
-        clip, label = str(entry["id"]), entry["template"].replace("[", "").replace("]", "")
-        rows.append(Row(where=f"entry {number}", names=(clip,), label=label, group=clip))
+        rows.append(Row(where=where, names=(clip,), labels=(label,), group=clip))
     clips = clips_of(root, PREFIX)
     return to_manifest(f"somethingv2/{split}", path, rows, labels, clips, faults=faults)

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ...remote import join
 from ...types import Record
 from ..flips import flip_map_from_names
 from ..manifest import Manifest, ManifestError
+from ._rows import csv_rows, numbered_lines
 from .folder import SPLIT_FOLDERS
 
 TABLE_ENDINGS = (".csv", ".tsv", ".jsonl")
-NEEDED = ("path", "label")
-COLUMNS = (*NEEDED, "split", "start", "end", "id", "group")
+LABELS = ("label", "labels")  # one, or several
+BETWEEN = "|"  # several labels in a cell
+COLUMNS = ("path", *LABELS, "split", "start", "end", "id", "group")
 SPLIT_NAMES = {name: split for split, names in SPLIT_FOLDERS.items() for name in names}
 
-Row = tuple[int, Mapping[str, str]]
+Row = tuple[int, Mapping[str, str], tuple[str, ...]]  # line, cells, labels
 
 
 def read_table(path: Path, *, root: Path | None = None) -> dict[str, Manifest]:
     """The manifests of a table, by split.
 
-    Columns: path, label and, where wanted, split (train, val, test; empty: train), start and end in
-    seconds, id (default: the path, with the stretch), group (clips of one group stay together when
-    validation data are taken from training data). Text with commas is put in double quotes; spaces
-    need none. Labels are text or numbers; the classes are the distinct labels, sorted (numbers by
-    value), so it does not matter whether numbers begin at 0 or at 1.
+    Columns: path, label or labels and, where wanted, split (train, val, test; empty: train), start
+    and end in seconds, id (default: the path, with the stretch), group (clips of one group stay
+    together when validation data are taken from training data). Text with commas is put in double
+    quotes; spaces need none. Labels are text or numbers; the classes are the distinct labels,
+    sorted (numbers by value), so it does not matter whether numbers begin at 0 or at 1. In a column
+    `labels` a video has several, with `|` between them, or as a list in JSON.
 
     Args:
         path: `.csv`, `.tsv` or `.jsonl` (an object per line).
@@ -39,14 +41,14 @@ def read_table(path: Path, *, root: Path | None = None) -> dict[str, Manifest]:
     """
     home = path.resolve().parent if root is None else root
     rows = list(_json_rows(path) if path.suffix.lower() == ".jsonl" else _csv_rows(path))
-    labels = sorted_labels([row["label"] for _, row in rows])
+    labels = sorted_labels(label for _, _, those in rows for label in those)
     index = {label: i for i, label in enumerate(labels)}
     parts: dict[str, list[Record]] = {}
     faults: list[str] = []
     ids: dict[str, int] = {}
-    for line, row in rows:
+    for line, row, those in rows:
         try:
-            split, record = _read(row, index, home)
+            split, record = _read(row, [index[label] for label in those if label], home)
             if record.id in ids:
                 raise ValueError(f"id {record.id!r} is taken by line {ids[record.id]}")
             if not record.path.exists():
@@ -66,26 +68,21 @@ def read_table(path: Path, *, root: Path | None = None) -> dict[str, Manifest]:
 
 
 def _csv_rows(path: Path) -> Iterator[Row]:
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file, delimiter=delimiter, skipinitialspace=True, strict=True)
-        try:
-            names = [name.strip() for name in reader.fieldnames or ()]
-            _check_columns(path, names)
-            reader.fieldnames = names
-            for row in reader:
-                if None in row or None in row.values():
-                    fault = f"line {reader.line_num}: needs {len(names)} columns"
-                    raise ManifestError(str(path), [fault], 'put text with commas in "quotes"')
-                yield reader.line_num, {key: value.strip() for key, value in row.items()}
-        except csv.Error as error:
-            raise ManifestError(str(path), [f"line {reader.line_num}: {error}"]) from None
+    lines = csv_rows(path, "\t" if path.suffix.lower() == ".tsv" else ",")
+    _, cells = next(lines, (1, []))
+    names = [name.strip() for name in cells]
+    _check_columns(path, names)
+    for line, cells in lines:
+        if len(cells) != len(names):
+            fault = f"line {line}: needs {len(names)} columns"
+            raise ManifestError(str(path), [fault], 'put text with commas in "quotes"')
+        row = dict(zip(names, (cell.strip() for cell in cells), strict=True))
+        several = row.get("labels", "").split(BETWEEN)
+        yield line, row, _labels(row.get("label", ""), *several)
 
 
 def _json_rows(path: Path) -> Iterator[Row]:
-    for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if not text.strip():
-            continue
+    for line, text in numbered_lines(path):
         try:
             row = json.loads(text)
         except json.JSONDecodeError as error:
@@ -93,11 +90,21 @@ def _json_rows(path: Path) -> Iterator[Row]:
         if not isinstance(row, dict):
             raise ManifestError(str(path), [f"line {line} must be an object with path and label"])
         _check_columns(path, list(row), line)
-        yield line, {key: "" if value is None else str(value) for key, value in row.items()}
+        several = row.pop("labels", [])
+        if not isinstance(several, list):
+            raise ManifestError(str(path), [f"line {line}: labels={several!r} must be a list"])
+        cells = {key: "" if value is None else str(value) for key, value in row.items()}
+        yield line, cells, _labels(cells.get("label", ""), *several)
+
+
+def _labels(*given: object) -> tuple[str, ...]:
+    """Without the empty ones."""
+    return tuple(text for each in given if (text := str(each).strip()))
 
 
 def _check_columns(path: Path, names: list[str], line: int = 1) -> None:
-    missing = [name for name in NEEDED if name not in names]
+    missing = [] if "path" in names else ["path"]
+    missing += [] if any(name in names for name in LABELS) else ["label"]
     unknown = [name for name in names if name not in COLUMNS]
     if missing or unknown:
         what = f"lacks {', '.join(missing)}" if missing else f"has unknown {', '.join(unknown)}"
@@ -113,26 +120,36 @@ def sorted_labels(found: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(distinct))
 
 
-def _read(row: Mapping[str, str], labels: Mapping[str, int], home: Path) -> tuple[str, Record]:
+def _read(row: Mapping[str, str], labels: Sequence[int], home: Path) -> tuple[str, Record]:
     if not row["path"]:
         raise ValueError("the path is empty")
-    if not row["label"]:
+    if not labels:
         raise ValueError("the label is empty")
-    split = row.get("split", "").lower() or "train"
-    if split not in SPLIT_NAMES:
-        raise ValueError(f"split {row['split']!r} must be train, val or test")
+    split = split_named(row.get("split", ""))
     start, end = _seconds(row, "start"), _seconds(row, "end")
     stretch = "" if start is None and end is None else f"@{start or 0:g}-{row.get('end', '')}"
     name = row.get("id") or row["path"] + stretch
     record = Record(
         name,
         join(home, row["path"]),
-        labels[row["label"]],
+        labels,
         start or 0.0,
         end,
         row.get("group") or None,
     )
-    return SPLIT_NAMES[split], record
+    return split, record
+
+
+def split_named(word: str) -> str:
+    """The split that a file calls by some word; empty: `train`.
+
+    Raises:
+        ValueError: for a word that names none.
+    """
+    split = SPLIT_NAMES.get(word.lower() or "train")
+    if split is None:
+        raise ValueError(f"split {word!r} must be train, val or test")
+    return split
 
 
 def _seconds(row: Mapping[str, str], column: str) -> float | None:

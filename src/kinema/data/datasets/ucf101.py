@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from ..manifest import Manifest
 from ..splitting import source_of
 from ._clips import Clips, need_file
-from ._registry import MissingSplitError, register_dataset
+from ._registry import MissingSplitError, register_variants, three_splits
 from ._rows import Row, numbered_lines, read_numbered_names, to_manifest
 
 LIST_FOLDERS = ("", "ucfTrainTestlist")
@@ -42,19 +41,11 @@ def read_ucf101(root: Path, split: str, fold: int) -> Manifest:
         if label in labels and number and number.strip() != str(labels.index(label) + 1):
             expected = labels.index(label) + 1
             faults.append(f"line {line}: label {number.strip()} of {name} must be {expected}")
-        rows.append(Row(where=f"line {line}", names=(name,), label=label, group=source_of(name)))
+        rows.append(
+            Row(where=f"line {line}", names=(name,), labels=(label,), group=source_of(name))
+        )
     clips = Clips(root, VIDEO_FOLDERS)
     return to_manifest(f"ucf101/{split}{fold}", path, rows, labels, clips, faults=faults)
 
 
-def _register(name: str, fold: int) -> Callable[[Path, str], Manifest]:
-    def entry(root: Path, split: str) -> Manifest:
-        return read_ucf101(root, split, fold)
-
-    entry.__doc__ = f"UCF-101, official split {fold}."
-    return register_dataset(name)(entry)
-
-
-ucf101 = _register("ucf101", 1)
-ucf101_split2 = _register("ucf101_split2", 2)
-ucf101_split3 = _register("ucf101_split3", 3)
+register_variants(read_ucf101, three_splits("ucf101"))
