@@ -8,23 +8,13 @@ import pytest
 from kinema.data import Manifest, ManifestError, load_data
 from kinema.data.datasets import read_parts
 
-
-def put(path: Path, content: str = "video") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content, encoding="utf-8")
-    return path
+from .folders import labels_of, put, videos
 
 
-def videos(root: Path, *names: str) -> None:
-    for name in names:
-        put(root / name)
-
-
-def rows(manifest: Manifest) -> list[tuple[str, tuple[str, ...], str]]:
-    """(file, classes, id) of each record."""
-    return [
-        (r.path.name, tuple(manifest.labels[i] for i in r.labels), r.id) for r in manifest.records
-    ]
+def answers(manifest: Manifest) -> list[tuple[str, tuple[str, ...]]]:
+    """(file, classes) of each record."""
+    files = (record.path.name for record in manifest.records)
+    return list(zip(files, labels_of(manifest), strict=True))
 
 
 # Label Studio
@@ -124,7 +114,7 @@ def test_choices_of_videos(tmp_path: Path, form: str) -> None:
         ]
     manifest = read_parts(export(tmp_path, *tasks))["train"]
     assert manifest.labels == ("jump", "run", "walk")
-    assert [row[:2] for row in rows(manifest)] == [
+    assert answers(manifest) == [
         (Path(place).name, those) for place, those in zip(places.values(), labels, strict=True)
     ]
     data = load_data(export(tmp_path, *tasks), val_share=0.34)
@@ -151,7 +141,7 @@ def test_stretches_are_frames_of_the_rate_of_the_video_tag(tmp_path: Path, form:
         manifest = read_parts(path)["train"]
         spans = [(r.start, r.end, r.group) for r in manifest.records]
         assert spans == [(0, 48 / rate, "a.mp4"), (48 / rate, 60 / rate, "a.mp4")]
-        assert [row[1] for row in rows(manifest)] == [("dive",), ("swim",)]
+        assert labels_of(manifest) == [("dive",), ("swim",)]
         manifest.check()
     put(tmp_path / "config.xml", '<View><Video frameRate="$fps"/></View>')
     with pytest.raises(ManifestError, match=r"frameRate in .* is '\$fps' and must be a number"):
@@ -181,8 +171,8 @@ def test_splits_skipped_tasks_and_several_annotators(tmp_path: Path) -> None:
         task(4, "d.mp4", annotation(choice("y")), split="Validation"),
     ]
     parts = read_parts(export(tmp_path, *tasks))
-    assert [row[:2] for row in rows(parts["train"])] == [("a.mp4", ("x",)), ("b.mp4", ("y",))]
-    assert [row[0] for row in rows(parts["val"])] == ["d.mp4"]
+    assert answers(parts["train"]) == [("a.mp4", ("x",)), ("b.mp4", ("y",))]
+    assert answers(parts["val"]) == [("d.mp4", ("y",))]
     assert parts["train"].name.endswith("/train (2 of 3 tasks)")
     assert parts["val"].name.endswith("/val")
     again = [minimal(1, "a.mp4", action="x"), minimal(1, "a.mp4", action="x")]
@@ -286,7 +276,7 @@ def test_cvat_task(tmp_path: Path) -> None:
     ):
         manifest = read_parts(cvat(tmp_path, meta, images))["train"]
         assert manifest.labels == ("run", "jump")
-        assert rows(manifest) == [("a b.mp4", ("jump", "run"), "a b.mp4")]
+        assert answers(manifest) == [("a b.mp4", ("jump", "run"))]
 
 
 def test_cvat_project(tmp_path: Path) -> None:
@@ -305,8 +295,8 @@ Validation</subsets><tasks>
     )
     path = cvat(tmp_path, meta, images)
     parts = read_parts(path)
-    assert [row[:2] for row in rows(parts["train"])] == [("a.mp4", ("run",)), ("b.mp4", ("jump",))]
-    assert [row[:2] for row in rows(parts["val"])] == [("c.mp4", ("run", "jump"))]
+    assert answers(parts["train"]) == [("a.mp4", ("run",)), ("b.mp4", ("jump",))]
+    assert answers(parts["val"]) == [("c.mp4", ("run", "jump"))]
     assert parts["train"].name == "annotations/train (2 of 3 videos)"
     assert load_data(path).train.labels == ("run", "jump")
 
