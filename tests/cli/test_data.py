@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from kinema.cli import main
 from kinema.data import Manifest
 from kinema.data.motion import MotionSpec
 from kinema.data.motion_render import write_clip
+from kinema.engine.evaluate import held_out
 from kinema.tools.forecast import Forecast
 
 SPEC = MotionSpec(classes=("left", "right"), size=32, frames=8)
@@ -47,6 +49,22 @@ def recipe(tmp_path: Path) -> Path:
     }
     path.write_text(yaml.safe_dump(content))
     return path
+
+
+def test_clips_for_testing_alone_are_checked_and_can_be_tested(
+    clips: Path, recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(clips / "train")
+    out = tmp_path / "out"
+    words = ["data", "check", str(clips), "--out", str(out), "--recipe", str(recipe)]
+    assert main([*words, "--workers", "0", "--device", "cpu"]) == 0
+    assert "test:   2 of 2 clips" in capsys.readouterr().out
+    assert (out / "check.html").exists()
+    for data in (clips, out):
+        split, manifest = held_out(data)
+        assert (split, manifest.labels, len(manifest)) == ("test", ("a <right> & b", "left"), 2)
+    assert main(["train", str(clips), "--model", "tsm_resnet18", "--out", str(tmp_path / "r")]) == 2
+    assert "has no split train (it has test), and training needs one" in capsys.readouterr().err
 
 
 def test_check_writes_lists_and_a_page(

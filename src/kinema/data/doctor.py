@@ -155,7 +155,7 @@ def frames_spanned(spec: InputSpec) -> int:
 
 
 def _label(manifest: Manifest, record: Record) -> str:
-    known = [manifest.labels[i] for i in record.labels if 0 <= i < manifest.num_classes]
+    known = sorted(manifest.labels[i] for i in record.labels if 0 <= i < manifest.num_classes)
     return ", ".join(known)
 
 

@@ -52,9 +52,9 @@ def load_data(
         source: one of
 
             - a folder with `train`, `val`, `test` folders of class folders, or of class folders;
-            - a folder with manifests `train.jsonl` and, if they are there, `val.jsonl`,
-              `test.jsonl`, as `kinema data check` writes them; others, such as `faster.jsonl`, are
-              further splits to test on;
+            - a folder with manifests `train.jsonl`, `val.jsonl`, `test.jsonl`, or some of them, as
+              `kinema data check` writes them; others, such as `faster.jsonl`, are further splits to
+              test on;
             - a table (`.csv`, `.tsv`, `.jsonl`) with the columns path and label, see `read_table`;
             - a list file (`.txt`) with lines `path label` or the like, see `read_list`;
             - an export of Label Studio (`.json`) or CVAT (`.xml`), see `read_label_studio` and
@@ -142,12 +142,10 @@ def _left_out(folder: Path, parts: Mapping[str, Manifest]) -> str:
 
 
 def _manifests(folder: Path) -> dict[str, Manifest]:
-    """The manifests of a folder that has one for training; further ones follow by name."""
-    if not is_manifest_file(folder / "train.jsonl"):
-        return {}
+    """The manifests of a folder that has one of a split; further ones follow by name."""
     found = {path.stem: path for path in sorted(folder.glob("*.jsonl")) if is_manifest_file(path)}
-    order = {name: found.pop(name) for name in SPLITS if name in found} | found
-    return {name: Manifest.load(path) for name, path in order.items()}
+    order = {name: found.pop(name) for name in SPLITS if name in found}
+    return {name: Manifest.load(path) for name, path in (order | found).items()} if order else {}
 
 
 def _registered(source: str | Path, root: Path | str | None) -> tuple[str | None, Path]:
