@@ -15,7 +15,7 @@ from kinema.cli import main
 from kinema.data import Manifest
 from kinema.data.motion import MotionSpec
 from kinema.data.motion_render import write_clip
-from kinema.engine.evaluate import held_out
+from kinema.engine.held_out import held_out
 from kinema.tools.forecast import Forecast
 
 SPEC = MotionSpec(classes=("left", "right"), size=32, frames=8)

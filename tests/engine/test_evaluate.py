@@ -14,7 +14,8 @@ import torch
 from kinema import checkpoint
 from kinema.data import Manifest
 from kinema.data.splitting import split_by_source
-from kinema.engine.evaluate import NonFiniteError, evaluate, held_out, label_map, trained_on
+from kinema.engine.evaluate import NonFiniteError, evaluate
+from kinema.engine.held_out import held_out, label_map, trained_on
 from kinema.engine.report import write_report
 from kinema.engine.runtime import Runtime
 from kinema.engine.scores import read_scores

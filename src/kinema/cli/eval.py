@@ -14,7 +14,7 @@ from .verb import Verb, decoder_option
 
 if TYPE_CHECKING:
     from ..data import Manifest
-    from ..engine.evaluate import Evaluation
+    from ..engine.scores import Evaluation
     from ..engine.temporal import Order, TemporalUse
     from ..models import VideoModel
     from ..types import JSON
@@ -72,7 +72,8 @@ def arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Scores every video of a split; the first process prints what came out."""
     from .. import checkpoint
-    from ..engine.evaluate import REMEMBERED, evaluate, held_out, trained_on
+    from ..engine.evaluate import evaluate
+    from ..engine.held_out import REMEMBERED, held_out, trained_on
     from ..engine.runtime import open_runtime
     from ..engine.temporal import temporal_sensitivity
 
@@ -148,7 +149,7 @@ def print_table(model: VideoModel, result: Evaluation) -> None:
     """Summary figures, then one line per class, weakest first."""
     from ..engine.metrics import per_class
 
-    m, labels, several = result.metrics, model.spec.labels, result.targets.ndim == 2
+    m, labels, several = result.metrics, model.spec.labels, result.several
     best, five = ("hit@1", "hit@5") if several else ("top-1", "top-5")
     print(
         f"  {best}       {m.top1:>7.1%}   95 % interval {m.interval[0]:.1%} to {m.interval[1]:.1%}"

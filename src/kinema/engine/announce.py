@@ -12,10 +12,10 @@ from ..models import VideoModel
 from ..plain import to_plain
 from ..types import JSON
 from .config import Recipe
-from .evaluate import Evaluation
 from .metrics import Metrics
 from .run import Place, Row, RunFolder
 from .runtime import Runtime, command, commit, machine, versions
+from .scores import Evaluation
 from .start import StartReport
 
 WAITING = 0.3  # share of time spent waiting for data from which a run says so
@@ -128,7 +128,7 @@ def waiting_hint(history: Sequence[Row], recipe: Recipe) -> str:
 
 def verdict(name: str, result: Evaluation) -> str:
     """The last test in one line."""
-    m, several = result.metrics, result.targets.ndim == 2
+    m, several = result.metrics, result.several
     low, high = m.interval
     best = "hit@1" if several else "top-1"
     rest = (

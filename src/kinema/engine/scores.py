@@ -1,4 +1,4 @@
-"""The scores of a test: one row per view in the file, one per video in the report."""
+"""The result of a test: as it was computed, as a file with a row per view, and video by video."""
 
 from __future__ import annotations
 
@@ -7,15 +7,47 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as parquet
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
+from torch import Tensor
 
+from ..data import Manifest
+from ..data.unread import Unread
+from ..files import atomic
+from ..models import VideoModel
 from ..remote import to_path
 from ..types import Activation, EvalProtocol
-from .metrics import Bools, Floats, Targets, is_right, truth_of
+from .metrics import Bools, Floats, Metrics, Targets, is_right, truth_of
 
 COLUMNS = ("id", "path", "target", "view", "start", "end", "logits")
 KEYS = ("labels", "protocol", "average", "fingerprint")  # of the schema, each a JSON value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """The result of a test, in the manifest's order.
+
+    ids of length n, targets (n,) int64 in the model's labels, or (n, K) bool where videos have
+    several, logits (n, V, K) float32, spans (n, V, 2) float64 seconds, probs (n, K) float64, whose
+    rows sum to one for models of the softmax; unread and their unread_targets, (m,) or (m, K), are
+    the videos that could not be read, which are not among the n.
+    """
+
+    ids: tuple[str, ...]
+    targets: Targets
+    logits: Tensor
+    spans: Tensor
+    probs: Floats
+    metrics: Metrics
+    protocol: EvalProtocol
+    unread: tuple[Unread, ...]
+    unread_targets: Targets
+
+    @property
+    def several(self) -> bool:
+        """Whether videos have several labels."""
+        return self.targets.ndim == 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,13 +96,50 @@ class Scores:
         return is_right(self.probs, self.truth)
 
 
+def write_scores(result: Evaluation, manifest: Manifest, model: VideoModel, path: Path) -> None:
+    """One row per view: id, path, target, view, start and end in seconds, logits.
+
+    `target` is a list where videos have several labels. Labels, protocol, activation, the data's
+    fingerprint and the videos that could not be read are in the schema's metadata.
+    """
+    count, views, classes = result.logits.shape
+    path_of = {record.id: str(record.path.resolve()) for record in manifest.records}
+    logits = pa.FixedSizeListArray.from_arrays(pa.array(result.logits.numpy().ravel()), classes)
+    spans = result.spans.flatten(0, 1).numpy()  # (n*V, 2)
+    about = {
+        "labels": list(model.spec.labels),
+        "protocol": result.protocol.name,
+        "average": result.protocol.average,
+        "activation": model.spec.activation,
+        "fingerprint": manifest.fingerprint(),
+        "unread": [
+            {"id": one.id, "target": target, "cause": one.cause}
+            for one, target in zip(result.unread, _listed(result.unread_targets), strict=True)
+        ],
+    }
+    table = pa.table(
+        {
+            "id": [i for i in result.ids for _ in range(views)],
+            "path": [path_of[i] for i in result.ids for _ in range(views)],
+            "target": [labels for labels in _listed(result.targets) for _ in range(views)],
+            "view": np.tile(np.arange(views, dtype=np.int32), count),
+            "start": spans[:, 0],
+            "end": spans[:, 1],
+            "logits": logits.cast(pa.list_(pa.float32())),
+        }
+    )
+    with atomic(path) as temporary:
+        metadata = {key: json.dumps(value) for key, value in about.items()}
+        pq.write_table(table.replace_schema_metadata(metadata), temporary)
+
+
 def read_scores(path: Path) -> Scores:
     """Reads `scores.parquet` and combines the views of each video as its protocol says.
 
     Raises:
         ValueError: for a file that is no scores file or whose videos have unequal numbers of views.
     """
-    table = parquet.read_table(path)
+    table = pq.read_table(path)
     about = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
     missing = set(COLUMNS) - set(table.column_names)
     if missing or not set(KEYS) <= about.keys():
@@ -116,3 +185,10 @@ def _targets(listed: list[int] | list[list[int]], classes: int) -> Targets:
     if not listed or not isinstance(listed[0], list):
         return np.array(listed, dtype=np.int64)
     return np.stack([np.isin(np.arange(classes), labels) for labels in listed])
+
+
+def _listed(targets: Targets) -> list[int] | list[list[int]]:
+    """An index per video, or a list of them."""
+    if targets.ndim == 1:
+        return [int(label) for label in targets]
+    return [[int(label) for label in np.flatnonzero(row)] for row in targets]

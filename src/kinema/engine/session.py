@@ -20,7 +20,8 @@ from ..models import VideoModel, create_model
 from ..plain import from_plain, to_plain
 from ..types import JSON, EvalProtocol
 from .config import Phase, Recipe
-from .evaluate import eval_loader, held_out, share_workers
+from .evaluate import eval_loader, share_workers
+from .held_out import held_out
 from .optim import average, freeze, group_parameters
 from .run import Place, RunFolder, State, Sums, restored_place
 from .runtime import Runtime, StopRequest, seed_everything

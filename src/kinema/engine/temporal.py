@@ -22,8 +22,10 @@ from ..data.reversals import reversal_pairs
 from ..data.unread import MAX_SKIPPED, OnError
 from ..models import VideoModel
 from ..types import Batch, EvalProtocol, InputSpec, Modality
-from .evaluate import Evaluation, evaluate_variants, held_out
+from .evaluate import evaluate_variants
+from .held_out import held_out
 from .metrics import Bools, Floats, Targets, bootstrap_interval, paired_interval
+from .scores import Evaluation
 
 Order = Literal["normal", "reversed", "shuffled", "frozen"]
 ORDERS: tuple[Order, ...] = ("normal", "reversed", "shuffled", "frozen")

@@ -26,11 +26,13 @@ from ..progress import Progress
 from ..types import JSON, Batch, InputSpec
 from .announce import announce, check_data, diagnosis, result_card, verdict, waiting_hint
 from .config import Phase, Recipe
-from .evaluate import NonFiniteError, eval_loader, held_out, score, write_scores
+from .evaluate import NonFiniteError, eval_loader, score
+from .held_out import held_out
 from .optim import build_optimizer, clip_gradients, freeze, group_parameters, rate_factor, set_rate
 from .report import write_report
 from .run import Row, RunFolder, Sums
 from .runtime import open_runtime, seed_everything, step_seed, stop_signals
+from .scores import write_scores
 from .session import (
     Session,
     Stopped,

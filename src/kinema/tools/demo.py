@@ -17,7 +17,7 @@ from .. import checkpoint
 from ..data import DataSplits, load_data
 from ..data.motion import MotionSpec, make_motion, order_blind_ceiling
 from ..engine.config import Augment, Optim, Phase, Recipe
-from ..engine.evaluate import held_out
+from ..engine.held_out import held_out
 from ..engine.recipes.motion import motion_tiny
 from ..engine.report import write_report
 from ..engine.runtime import cores

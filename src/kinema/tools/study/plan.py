@@ -13,7 +13,7 @@ from pathlib import Path
 from ...data import build_loader, train_dataset
 from ...engine.announce import check_data
 from ...engine.config import Phase, Recipe, find_recipe, override
-from ...engine.evaluate import check_crops
+from ...engine.held_out import check_crops
 from ...engine.optim import group_parameters
 from ...engine.run import FREE_KEYS, flatten
 from ...engine.start import start_from

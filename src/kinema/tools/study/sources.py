@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...data import DataSplits, Manifest, list_datasets, load_data
-from ...engine.evaluate import held_out
+from ...engine.held_out import held_out
 from .file import Case, slug
 
 MOTION = "motion:"
