@@ -50,6 +50,9 @@ def test_train_and_eval(several, recipe, tmp_path, capsys, term, activation, aug
     with (tmp_path / "run" / "metrics.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert 0 <= float(row["train_top1"]) <= 1
+    assert 0 < float(row["val_mean_ap"]) <= 1
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert page.count("Mean average precision") == 2, "a tile and a curve"
     assert "mAP" in capsys.readouterr().err + (tmp_path / "run" / "log.jsonl").read_text()
     several.val.save(tmp_path / "val.jsonl")
     arguments = ["eval", str(tmp_path / "run" / "model.safetensors"), str(tmp_path / "val.jsonl")]
@@ -60,6 +63,7 @@ def test_train_and_eval(several, recipe, tmp_path, capsys, term, activation, aug
     assert main([*arguments, "--workers", "0", "--device", "cpu", "--json"]) == 0
     metrics = json.loads(capsys.readouterr().out)["metrics"]
     assert metrics["top1"] == pytest.approx(float(row["val_top1"]))
+    assert metrics["mean_ap"] == pytest.approx(float(row["val_mean_ap"]))
 
 
 def test_losses_that_contradict_each_other_are_refused(recipe):

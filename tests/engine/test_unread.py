@@ -145,7 +145,25 @@ def test_figures_with_unread_videos_by_hand():
     assert found.loss == summarise(probs, np.array([0, 1, 0])).loss
     assert found.interval[0] < 0.75
     row = per_class(probs, np.array([0, 1, 0]), unread=[1])[1]
-    assert (row.support, row.recall, row.precision) == (2, 0.5, 1.0)
+    assert (row.support, row.recall, row.precision, row.ap) == (2, 0.5, 1.0, 0.5)
+    truth = np.array([[True, False], [True, True], [True, False]])
+    many = summarise(probs, truth, unread=np.array([[True, True]]))
+    assert (many.clips, many.unread, many.top1, many.mean_ap) == (4, 1, 0.75, (0.75 + 0.5) / 2)
+
+
+def test_an_unread_video_with_several_labels(model, damaged, tmp_path):
+    records = list(damaged.val.records)
+    records[1] = replace(records[1], labels=(0, 2))  # the only one with several
+    manifest, out = replace(damaged.val, records=tuple(records)), tmp_path / "scores.parquet"
+    result = evaluate(model, manifest, workers=0, device="cpu", on_error="skip", out=out)
+    assert result.targets.shape == (4, 3)
+    assert result.unread_targets.tolist() == [[True, False, True]]
+    scores = read_scores(out)
+    np.testing.assert_array_equal(scores.targets, result.targets)
+    np.testing.assert_array_equal(scores.unread, result.unread_targets)
+    assert summarise(scores.probs, scores.targets, unread=scores.unread) == result.metrics
+    (told,) = json.loads(pq.read_schema(out).metadata[b"unread"])
+    assert told["target"] == [0, 2]
 
 
 def test_the_command_says_it(model, damaged, tmp_path, capsys):

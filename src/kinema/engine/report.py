@@ -52,7 +52,7 @@ def write_report(run: Path) -> Path:
         kind="kinema report",
         title=run.resolve().name,
         subtitle=_subtitle(card, scores),
-        history=_curves(history, len(scores.labels) if scores else None),
+        history=_curves(history, scores),
         advice=_advice(history),
         test=_test(scores) if scores else None,
         temporal=_temporal(run) if scores and "temporal" in card else None,
@@ -78,8 +78,8 @@ def read_history(path: Path) -> dict[str, list[float]]:
         raise ValueError(f"{path} must hold numbers only: {error}") from None
 
 
-def _curves(history: Mapping[str, Sequence[float]], classes: int | None) -> list[tuple[str, str]]:
-    """(title, SVG) of loss, accuracy and learning rate over optimizer steps."""
+def _curves(history: Mapping[str, Sequence[float]], scores: Scores | None) -> list[tuple[str, str]]:
+    """(title, SVG) of loss, accuracy, average precision and learning rate over optimizer steps."""
     if not history.get("step"):
         return []
     steps, phases = history["step"], history.get("phase", [])
@@ -88,15 +88,21 @@ def _curves(history: Mapping[str, Sequence[float]], classes: int | None) -> list
         for before, after, old, new in zip(steps, steps[1:], phases, phases[1:], strict=False)
         if old != new
     ]
+    several = "val_mean_ap" in history
     charted = []
     for title, columns, shares in (
         ("Loss", {"training": "train_loss", "validation": "val_loss"}, False),
-        ("Top-1 accuracy", {"training": "train_top1", "validation": "val_top1"}, True),
+        (
+            "Hit@1" if several else "Top-1 accuracy",
+            {"training": "train_top1", "validation": "val_top1"},
+            True,
+        ),
+        ("Mean average precision", {"validation": "val_mean_ap"}, True),
         ("Learning rate", {"learning rate": "lr"}, False),
     ):
         series = {name: history[key] for name, key in columns.items() if key in history}
         if series:
-            chance = 1 / classes if shares and classes else None
+            chance = scores.chance if shares and scores else None
             svg = charts.curve(
                 steps, series, name=title, percent=shares, chance=chance, borders=borders
             )
@@ -171,9 +177,8 @@ def _temporal(run: Path) -> dict[str, object]:
 
 def _tiles(scores: Scores, figures: Metrics) -> list[Tile]:
     """The figures on top of the page; of several labels these are hit@k and mean AP."""
-    classes, support = len(scores.labels), scores.truth.sum(axis=0)
-    chance = float(support.sum()) / len(scores.ids) / classes
-    largest = float(support.max()) / len(scores.ids)
+    classes, chance = len(scores.labels), scores.chance
+    largest = float(scores.truth.mean(axis=0).max())
     guess = f"chance {percent(chance)}"
     if largest > 1.5 * chance:
         guess += f", largest class {percent(largest)}"

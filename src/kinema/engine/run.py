@@ -23,8 +23,9 @@ from .runtime import Runtime
 FORMAT = 1
 ROW = (
     "phase", "epoch", "step", "lr", "train_loss", "train_top1", "val_loss", "val_top1", "val_top5",
-    "val_mean_class", "clips_per_s", "data_share",
+    "val_mean_class", "val_mean_ap", "clips_per_s", "data_share",
 )  # fmt: skip
+SEVERAL = "val_mean_ap"  # a column of runs over videos with several labels only
 FREE_KEYS = ("name", "workers", "save_every", "tensorboard", "on_error", "max_skipped")
 """Parts of a recipe that may change between a run and its continuation: they decide no number.
 
@@ -154,7 +155,8 @@ class RunFolder:
         if not self._runtime.first:
             return
         with atomic(self.metrics) as temporary, temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, ROW)
+            several = any(SEVERAL in row for row in history)
+            writer = csv.DictWriter(file, [name for name in ROW if several or name != SEVERAL])
             writer.writeheader()
             writer.writerows(history)
         if self._writer and history:

@@ -91,6 +91,11 @@ class Scores:
         return truth_of(self.targets, len(self.labels))
 
     @property
+    def chance(self) -> float:
+        """Share of the videos for which a label named blindly is right."""
+        return float(self.truth.sum(axis=1).mean()) / len(self.labels)
+
+    @property
     def right(self) -> Bools:
         """(n,) whether the most probable label is one of the video's."""
         return is_right(self.probs, self.truth)

@@ -30,7 +30,7 @@ from .evaluate import NonFiniteError, eval_loader, score
 from .held_out import held_out
 from .optim import build_optimizer, clip_gradients, freeze, group_parameters, rate_factor, set_rate
 from .report import write_report
-from .run import Row, RunFolder, Sums
+from .run import SEVERAL, Row, RunFolder, Sums
 from .runtime import open_runtime, seed_everything, step_seed, stop_signals
 from .scores import write_scores
 from .session import (
@@ -250,6 +250,7 @@ def _validate(session: Session, loader: Loader | None) -> None:
         metrics = result.metrics
         row |= {"val_loss": metrics.loss, "val_top1": metrics.top1, "val_top5": metrics.top5}
         row |= {"val_mean_class": metrics.mean_class}
+        row |= {SEVERAL: metrics.mean_ap} if result.several else {}
         quality = (metrics.top1, -metrics.loss)
         better = place.best is None or quality > place.best
         place.best = quality if better else place.best
