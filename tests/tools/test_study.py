@@ -28,7 +28,7 @@ from kinema.tools.study.file import Budget, Case, Study, save_study
 from kinema.tools.study.plan import chosen_recipe, recipe_hash
 from kinema.tools.study.results import COLUMNS
 from kinema.tools.study.runner import open_slots
-from kinema.tools.study.summary import interval, read_answers
+from kinema.tools.study.summary import Answers, interval, read_answers, recalls
 
 RECIPE = {
     "model": "tsm_resnet18",
@@ -325,6 +325,17 @@ def test_answers_are_in_one_order(finished: tuple[Path, int, float]) -> None:
     row = next(row for row in table(out) if row["test"] == "normal")
     assert float(answers.hits.mean()) == float(row["top1"])
     assert to_plain(answers.labels) == sorted(answers.labels)
+
+
+def test_an_answer_is_right_where_it_is_one_of_several_labels() -> None:
+    answers = Answers(
+        labels=("hop", "run", "sit"),
+        ids=("a", "b", "c"),
+        truth=np.array([[True, True, False], [False, True, False], [True, False, False]]),
+        predicted=np.array([1, 0, 0]),
+    )
+    assert answers.hits.tolist() == [True, False, True]
+    np.testing.assert_array_equal(recalls(answers), [1 / 2, 1 / 2, np.nan])
 
 
 def test_the_page_is_whole_and_names_everything(finished: tuple[Path, int, float]) -> None:

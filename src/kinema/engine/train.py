@@ -228,7 +228,8 @@ def _validate(session: Session, loader: Loader | None) -> None:
     speed, share = sums.clips / sums.seconds * runtime.world, sums.waiting / sums.seconds
     row: Row = {"phase": place.phase + 1, "epoch": place.epoch, "step": place.total}
     row |= {"lr": place.lr, "train_loss": loss, "train_top1": top1}
-    text = f"epoch {place.epoch}: train loss {loss:.3f} top-1 {top1:.1%}"
+    best = "hit@1" if session.splits.train.several else "top-1"
+    text = f"epoch {place.epoch}: train loss {loss:.3f} {best} {top1:.1%}"
     better = True
     if loader:
         protocol = quick_protocol(session.recipe)
@@ -254,7 +255,7 @@ def _validate(session: Session, loader: Loader | None) -> None:
         quality = (metrics.top1, -metrics.loss)
         better = place.best is None or quality > place.best
         place.best = quality if better else place.best
-        text += f", val loss {metrics.loss:.3f} top-1 {metrics.top1:.1%}{' (best)' * better}"
+        text += f", val loss {metrics.loss:.3f} {best} {metrics.top1:.1%}{' (best)' * better}"
     row |= {"clips_per_s": speed, "data_share": share}
     place.history.append(row)
     place.sums = Sums()
