@@ -39,6 +39,16 @@ def test_it_is_sized_by_the_tap() -> None:
         AuxHeadConfig(tap="res4").build(model)
 
 
+def test_several_labels_share_its_target() -> None:
+    model = create_model("tsn_resnet50", num_classes=3, width=8, input=SMALL)
+    term = AuxHeadConfig(dropout=0.0).build(model).eval()
+    out = model.eval().run(torch.randn(2, 3, 2, 32, 32), term.taps)
+    shares = torch.tensor([[0.5, 0.0, 0.5], [0.0, 0.3, 0.7]])
+    by_hand = -(shares * term.logits(out.features["layer3"]).log_softmax(1)).sum(1).mean()
+    several = torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.3, 0.7]])
+    torch.testing.assert_close(term(out, several), by_hand)
+
+
 def test_a_recipe_file_names_it(tmp_path: Path) -> None:
     recipe = Recipe(
         model="tpn_tsn_resnet50",

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from kinema.losses import (
-    AuxHeadConfig,
     BinaryCrossEntropyConfig,
     CrossEntropyConfig,
     Objective,
@@ -122,15 +121,6 @@ def test_shares_of_two_clips_are_taken_as_they_are(model, clip):
     for share in torch.rand(200).tolist():
         target = torch.tensor([[share, 0.0, 1 - share]])
         assert torch.equal(distribution(target), target)
-
-
-def test_the_auxiliary_head_shares_the_target_alike(model, clip):
-    head = AuxHeadConfig(tap="layer2", dropout=0.0).build(model).eval()
-    out = model.run(clip, head.taps)
-    many = torch.tensor([[1.0, 0, 1], [0, 1, 0], [1, 1, 1], [0, 0.3, 0.7]])
-    shares = torch.tensor([[0.5, 0, 0.5], [0, 1, 0], [1 / 3] * 3, [0, 0.3, 0.7]])
-    by_hand = -(shares * head.logits(out.features["layer2"]).log_softmax(1)).sum(1).mean()
-    torch.testing.assert_close(head(out, many), by_hand)
 
 
 def test_binary_cross_entropy_asks_for_each_class(model, clip):
