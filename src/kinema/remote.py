@@ -138,6 +138,10 @@ class RemotePath:
         """Never: URLs are stored whole."""
         return False
 
+    def is_symlink(self) -> bool:
+        """Never: a URL tells of no links."""
+        return False
+
     def exists(self) -> bool:
         """Whether there is such a file or folder; a failing connection is an OSError, not a no."""
         return self._about() is not None

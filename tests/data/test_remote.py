@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import http.server
+import json
 import multiprocessing
 import pickle
 import threading
@@ -166,6 +167,24 @@ def test_tables_and_lists_may_be_remote_or_name_urls(memory: str, tmp_path: Path
               read_parts(f"lists:{memory}"), read_parts(f"{memory}/train.txt")]  # fmt: skip
     paths = [[str(r.path) for r in parts["train"].records] for parts in tables]
     assert paths == [[f"{memory}/train/class 0/4.mp4", f"{memory}/train/class 1/5.mp4"]] * 4
+
+
+def test_exports_may_be_remote(memory: str) -> None:
+    system = fsspec.filesystem("memory")
+    task = {"video": "train/class 0/4.mp4", "id": 1, "class": ["run", "hop"], "annotator": 1}
+    system.pipe_file("/toy/export.json", json.dumps([task]).encode())
+    system.pipe_file(
+        "/toy/annotations.xml",
+        b"""<annotations><meta><project><labels><label><name>run</name></label>
+        <label><name>hop</name></label></labels><tasks><task><id>0</id><name>t</name><subset>train</subset>
+        <source>train/class 0/4.mp4</source></task></tasks></project></meta>
+        <image id="0" task_id="0"><tag label="run"/><tag label="hop"/></image></annotations>""",
+    )
+    for name in ("export.json", "annotations.xml"):
+        manifest = read_parts(f"{memory}/{name}")["train"]
+        (record,) = manifest.records
+        assert str(record.path) == f"{memory}/train/class 0/4.mp4"
+        assert {manifest.labels[i] for i in record.labels} == {"run", "hop"}
 
 
 def test_folders_of_frames(tmp_path: Path) -> None:
