@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +60,7 @@ class EpochOrder:
             return np.arange(self._rank, count, self._world)
         rng = np.random.default_rng((self.seed, ORDER_STREAM, epoch))
         if self._balanced:
-            order = rng.choice(count, size=count, p=self._chances())
+            order = rng.choice(count, size=count, p=self._chances)
         else:
             order = rng.permutation(count)
         return np.resize(order, self.items * self._world)[self._rank :: self._world]
@@ -73,9 +74,10 @@ class EpochOrder:
             draw: from 1 on; each gives another item.
         """
         rng = np.random.default_rng((self.seed, INSTEAD_STREAM, epoch, index, draw))
-        chances = self._chances() if self._balanced else None
+        chances = self._chances if self._balanced else None
         return int(rng.choice(len(self._labels), p=chances))
 
+    @cached_property
     def _chances(self) -> NDArray[np.float64]:
         """(n,) chances of the items, where first a class is drawn and then an item of it."""
         sizes = Counter(label for labels in self._labels for label in labels)
