@@ -183,10 +183,12 @@ class PyAVReader:
         What it does not find (a container that seeks too far, a damaged stretch) is left out.
         """
         stamps, steady = self._index.stamps, self._index.steady
-        wanted = {int(stamps[position]): position for position in shown}
+        wanted = dict(zip(stamps[shown].tolist(), shown, strict=True))
         further = () if steady else (min(p + REORDERED, len(stamps) - 1) for p in shown)
-        ahead = deque(sorted({*shown, *further}))
-        packets = self._packets_from(self._key_before(ahead[0]), at=None)
+        places = sorted({*shown, *further})
+        ahead = deque(zip(stamps[places].tolist(), places, strict=True))
+        unfed = set(wanted)
+        packets = self._packets_from(self._key_before(places[0]), at=None)
         begun = previous = None
         while ahead:
             packet = next(packets, None)
@@ -195,28 +197,53 @@ class PyAVReader:
                 begun = fed if begun is None else begun
             try:
                 decoded = self._feed(packet, wanted)
+                if steady and packet is not None and packet.pts in unfed:
+                    unfed.remove(packet.pts)
+                    if not self._follows(unfed, fed):
+                        decoded += self._feed(None, wanted)
             except av.FFmpegError:
                 return
             if damaged(packet, decoded):
                 return
             for frame in decoded:
                 previous = self._keep(frame, previous, begun, wanted, frames)
-                while ahead and stamps[ahead[0]] <= previous:
+                while ahead and ahead[0][0] <= previous:
                     ahead.popleft()
                     if ahead:
-                        self._file.expect(ahead[0] - self._first)
+                        self._file.expect(ahead[0][1] - self._first)
             if packet is None or begun is None:
                 return
-            if steady and ahead and stamps[key := self._key_before(ahead[0])] > fed:
-                at = int(np.searchsorted(stamps, fed if previous is None else previous))
-                packets = self._packets_from(key, at=at)
-                begun = previous = None
+            if decoded and steady and ahead:
+                key = self._key_before(ahead[0][1])
+                if self._begin(key) > fed:
+                    at = int(np.searchsorted(stamps, fed if previous is None else previous))
+                    packets = self._packets_from(key, at=at)
+                    begun = previous = None
+
+    def _follows(self, unfed: Collection[int], fed: int) -> bool:
+        """Whether a frame still to be fed follows from the key frame that was fed last.
+
+        If none does, the decoder is asked for what it holds: by itself it would give that only
+        after two or more further packets, which would have to be decoded for nobody.
+
+        Args:
+            unfed: stamps of the frames.
+            fed: stamp of the key frame.
+        """
+        if not unfed:
+            return False
+        position = int(np.searchsorted(self._index.stamps, min(unfed)))
+        return self._begin(self._key_before(position)) <= fed
 
     def _key_before(self, position: int) -> int:
         """Position of the last key frame at or before a frame; 0 where there is none."""
         keys = self._index.keys
-        at = int(np.searchsorted(keys, position, side="right")) - 1
+        at = int(keys.searchsorted(position, side="right")) - 1
         return int(keys[at]) if at >= 0 else 0
+
+    def _begin(self, key: int) -> int:
+        """Stamp at which decoding begins for the frames that follow from a key frame."""
+        return int(self._index.stamps[key]) if key else self._index.begin
 
     def _packets_from(self, key: int, *, at: int | None) -> Iterator[VideoPacket]:
         """Packets from a key frame on.
@@ -226,7 +253,7 @@ class PyAVReader:
             at: position the file is read at; None: anywhere.
         """
         self._file.stream.codec_context.flush_buffers()
-        begin = int(self._index.stamps[key]) if key else self._index.begin
+        begin = self._begin(key)
         if at is None or key - at > WALK_PACKETS:
             self._file.seek(begin)
         packets = self._file.packets()
