@@ -66,7 +66,7 @@ class PyAVReader:
         cache: IndexCache | None = None,
     ) -> None:
         self.path = path
-        self._threads, self._cache = threads, cache
+        self._cache = cache
         self._scaler = Scaler(short_side)
         self._file = OpenStream(path, threads, patience)
         try:
@@ -262,7 +262,7 @@ class PyAVReader:
     def _feed(self, packet: VideoPacket | None, wanted: Collection[int]) -> list[av.VideoFrame]:
         """Decodes a packet; None gives what the decoder still holds."""
         context = self._file.stream.codec_context
-        if context.name == "h264" and self._threads == 1 and self._index.steady:
+        if context.name == "h264" and self._index.steady:
             # frames that no other refers to and nobody wants need no decoding
             needed = packet is None or packet.pts in wanted
             context.skip_frame = "DEFAULT" if needed else "NONREF"
