@@ -14,6 +14,7 @@ from ._packets import VideoPacket
 from ._protocol import VideoError
 from ._source import source
 
+FRAME_THREADS = 1280 * 720  # pixels; of smaller pictures, handing them over costs what it brings
 REPORT_DAMAGE = {"err_detect": "explode"}  # an error, where the decoder would fill in and go on
 
 
@@ -118,8 +119,11 @@ class OpenStream:
         if not isinstance(stream, VideoStream):
             container.close()
             raise VideoError(self.path, None, "has no video stream")
-        stream.codec_context.thread_count = threads
-        stream.codec_context.options = dict(REPORT_DAMAGE)
+        context = stream.codec_context
+        context.thread_count = threads
+        if threads != 1 and context.width * context.height >= FRAME_THREADS:
+            context.thread_type = "FRAME"  # by themselves they share slices: most files have one
+        context.options = dict(REPORT_DAMAGE)
         self.container, self.stream = container, stream
 
 
