@@ -205,6 +205,7 @@ class PyAVReader:
                 return
             if damaged(packet, decoded):
                 return
+            left = len(ahead)
             for frame in decoded:
                 previous = self._keep(frame, previous, begun, wanted, frames)
                 while ahead and ahead[0][0] <= previous:
@@ -213,7 +214,7 @@ class PyAVReader:
                         self._file.expect(ahead[0][1] - self._first)
             if packet is None or begun is None:
                 return
-            if decoded and steady and ahead:
+            if steady and 0 < len(ahead) < left:
                 key = self._key_before(ahead[0][1])
                 if self._begin(key) > fed:
                     at = int(np.searchsorted(stamps, fed if previous is None else previous))
