@@ -2,6 +2,7 @@
 
 import pickle
 import resource
+from contextlib import closing
 from pathlib import Path
 
 import av
@@ -10,9 +11,13 @@ import pytest
 import torch
 
 from kinema.data.readers import ArrayReader, VideoError, decoder_version, open_reader
+from kinema.data.readers import _pyav as pyav
+from kinema.data.readers import _stream as stream
+from kinema.data.readers._pyav import PyAVReader
 from kinema.types import Record
 
 from .conftest import numbered_frames, numbers_of, write_audio, write_pictures, write_video
+from .hard_files import copied_from, number_in
 
 CODINGS = {
     "b-frames": ({"g": "12", "bf": "2"}, "mp4"),
@@ -73,6 +78,65 @@ def test_seeks_over_long_gaps_and_back(tmp_path: Path, stretch: int) -> None:
     assert numbers_of(reader.read(indices)) == indices
     assert numbers_of(reader.read(indices[::-1])) == indices[::-1]
     reader.close()
+
+
+@pytest.mark.parametrize("smallest", [0, 1280 * 720], ids=["frame-threads", "slice-threads"])
+@pytest.mark.parametrize("kind", ["sound", "damaged"])
+def test_threads_change_neither_frames_nor_errors(
+    tmp_path: Path, numbered_video: Path, kind: str, smallest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "FRAME_THREADS", smallest)
+    path = tmp_path / "v.mp4"
+    content = bytearray(numbered_video.read_bytes())
+    if kind == "damaged":
+        middle = content.index(b"moov") // 2
+        content[middle : middle + 200] = bytes(range(200))
+    path.write_bytes(content)
+
+    def seen(threads: int) -> list[torch.Tensor | str]:
+        results: list[torch.Tensor | str] = []
+        with closing(open_reader(record(path), threads=threads)) as reader:
+            for indices in ([99], [2, 50, 51, 97], range(20, 84, 2), [30, 3], [60], [0]):
+                try:
+                    results.append(reader.read(indices))
+                except VideoError as error:
+                    results.append(str(error))
+        return results
+
+    alone = seen(1)
+    assert (kind == "damaged") == any(isinstance(result, str) for result in alone)
+    assert any(isinstance(result, torch.Tensor) for result in alone)
+    for threads in (0, 4):
+        for one, many in zip(alone, seen(threads), strict=True):
+            assert type(one) is type(many)
+            assert torch.equal(one, many) if isinstance(one, torch.Tensor) else one == many
+
+
+def test_no_packet_is_decoded_for_nobody(numbered_video: Path) -> None:
+    """A key frame costs itself, and the question for what the decoder holds."""
+    fed: list[object] = []
+
+    class Counting(PyAVReader):
+        def _feed(self, packet, wanted):  # type: ignore[no-untyped-def]
+            fed.append(packet)
+            return super()._feed(packet, wanted)
+
+    with closing(Counting(numbered_video)) as reader:
+        keys = reader._index.keys.tolist()
+        assert len(keys) > 4
+        for asked in ([keys[0]], [keys[3]], [keys[-1]], [keys[1], keys[2], keys[4]]):
+            fed.clear()
+            assert numbers_of(reader.read(asked)) == asked
+            assert len(fed) == 2 * len(asked)
+
+
+def test_frames_behind_an_edit_list_are_not_searched_from_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decoding begins at a key frame that is not shown."""
+    monkeypatch.delattr(pyav, "scan")
+    with closing(open_reader(record(copied_from(tmp_path / "v.mp4", 0.4)))) as reader:
+        assert [number_in(frame) for frame in reader.read([0, 5, 20])] == [10, 15, 30]
 
 
 def test_packed_b_frames_are_counted_because_their_stamps_lie(shared: Path) -> None:
