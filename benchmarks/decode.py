@@ -1,11 +1,13 @@
 """Our reader against torchcodec, decord and OpenCV: 8 frames of a video, and a dense clip.
 
-python benchmarks/decode.py [--out decode.json] [--rounds 11] [--size 340x256] [--video FILE ...]
+python benchmarks/decode.py [--out FILE] [--rounds 11] [--size 340x256] [--video FILE ...]
+python benchmarks/decode_page.py   # the table in docs/decoding.md
 
 Every call opens the file, reads the frames with a short side of 256 and gives them as one
-(n, 3, H, W) tensor of bytes, as training does. The videos are generated: ten seconds of a drifting
-texture with grain, H.264, key frames every 250 and every 12 frames. The other decoders are used
-where they are installed, preferably in a folder of their own:
+(n, 3, H, W) tensor of bytes, as training does; once also with the packet index of the file known,
+as after `kinema data check`. The videos are generated: ten seconds of a drifting texture with
+grain, H.264, key frames every 250 and every 12 frames. The other decoders are used where they are
+installed, preferably in a folder of their own:
 
     pip install --target decoders decord==0.6.0 opencv-python-headless 'torchcodec>=0.11.1,<0.14'
     PYTHONPATH=decoders python benchmarks/decode.py
@@ -19,7 +21,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
-from importlib import import_module
+from importlib import import_module, metadata
 from pathlib import Path
 
 import av
@@ -29,13 +31,14 @@ from timing import table, wall_and_cpu, write
 from torch import Tensor
 
 from kinema.data import open_reader
+from kinema.data.readers import IndexCache, index_cache
 from kinema.data.readers._scaler import short_side_size
 from kinema.types import Record
 
 FRAMES, FPS = 300, 30
 SHORT_SIDE = 256
 GRAIN = 10  # grey levels; 450 kbit per second, as the usual copies of Kinetics have
-OURS = "kinema"
+OURS, CACHED = "kinema", "kinema, index known"
 INSTALL = {
     "torchcodec.decoders": "'torchcodec>=0.11.1,<0.14' (and FFmpeg, as shared libraries)",
     "decord": "decord==0.6.0",
@@ -45,10 +48,12 @@ Read = Callable[[Path, Sequence[int], int], Tensor]
 """Path, ascending frames, threads (0: all) -> (n, 3, H, W) uint8."""
 
 
-def ours(path: Path, frames: Sequence[int], threads: int) -> Tensor:
+def ours(
+    path: Path, frames: Sequence[int], threads: int, *, cache: IndexCache | None = None
+) -> Tensor:
     """This project's reader."""
-    record = Record(str(path), path, None)
-    with closing(open_reader(record, short_side=SHORT_SIDE, threads=threads)) as reader:
+    record, options = Record(str(path), path, None), {"short_side": SHORT_SIDE, "cache": cache}
+    with closing(open_reader(record, threads=threads, **options)) as reader:
         return reader.read(frames)
 
 
@@ -117,7 +122,7 @@ def pack(pictures: np.ndarray) -> Tensor:
 
 def readers(sides: tuple[int, int]) -> dict[str, Read]:
     """The readers that load here; says what is missing and how to get it."""
-    found: dict[str, Read] = {OURS: ours}
+    found: dict[str, Read] = {OURS: ours, CACHED: partial(ours, cache=index_cache())}
     others: dict[str, dict[str, Read]] = {
         "torchcodec.decoders": {
             "torchcodec": partial(torchcodec, mode="exact"),
@@ -184,7 +189,7 @@ def compare(path: Path, frames: Sequence[int], found: Mapping[str, Read]) -> dic
 
 def verdict(times: Mapping[str, list[float]]) -> tuple[str, float]:
     """The fastest reader that is not this project's, and how many times as fast ours is."""
-    others = {name: values for name, values in times.items() if name != OURS}
+    others = {name: values for name, values in times.items() if name not in (OURS, CACHED)}
     best = min(others, key=lambda name: statistics.median(others[name]))
     pairs = zip(others[best], times[OURS], strict=True)
     return best, statistics.median(theirs / mine for theirs, mine in pairs)
@@ -199,20 +204,27 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/benchmarks/decode.json"))
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--size", default="340x256", help="of the generated videos (340x256)")
-    parser.add_argument("--video", type=Path, nargs="*", default=[], help="real ones instead")
+    parser.add_argument("--video", type=Path, nargs="*", default=[], help="real ones as well")
     args = parser.parse_args()
     width, height = map(int, args.size.split("x"))
     rows: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory() as folder:
-        videos = {path.name: path for path in args.video} or {
+        videos = {
             f"{args.size}, key frames every {keys}": make_video(
                 Path(folder, f"{keys}.mp4"), width, height, keys
             )
             for keys in (250, 12)
-        }
+        } | {path.name: path for path in args.video}
         for title, path in videos.items():
             rows += measure(title, path, args.rounds)
-    write(args.out, rows)
+    write(args.out, rows, decoders=versions())
+
+
+def versions() -> dict[str, str]:
+    """Of the decoders that are installed."""
+    names = ("av", "torchcodec", "decord", "opencv-python-headless")
+    found = {d.name: d.version for d in metadata.distributions() if d.name in names}
+    return {name: found[name] for name in names if name in found}
 
 
 def measure(title: str, path: Path, rounds: int) -> list[dict[str, object]]:
@@ -230,12 +242,11 @@ def measure(title: str, path: Path, rounds: int) -> list[dict[str, object]]:
             case = f"{title}: {job}, {'one thread' if threads else 'all threads'}"
             for clock, times in (("wall", wall), ("cpu", cpu)):
                 part = table(f"{case}, {clock} time", times)
-                rows += [
-                    row | {"clock": clock, "differs": differs[str(row["variant"])]} for row in part
-                ]
-                if len(found) > 1:
-                    best, factor = verdict(times)
-                    print(f"ours is {factor:.2f} times as fast as the fastest other, {best}")
+                best, factor = verdict(times)
+                print(f"ours is {factor:.2f} times as fast as the fastest other, {best}")
+                about = {"video": title, "read": job, "threads": threads, "clock": clock,
+                         "best_other": best, "against_it": factor}  # fmt: skip
+                rows += [row | about | {"differs": differs[str(row["variant"])]} for row in part]
         print("pictures, against ours: " + "; ".join(f"{k}: {v}" for k, v in differs.items()))
     return rows
 

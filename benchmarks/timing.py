@@ -7,6 +7,7 @@ stands beside every table.
 from __future__ import annotations
 
 import json
+import os
 import platform
 import random
 import statistics
@@ -77,9 +78,12 @@ def table(title: str, times: Mapping[str, list[float]]) -> list[dict[str, object
     return rows
 
 
-def write(out: Path, rows: list[dict[str, object]]) -> None:
-    """The rows with the machine they were measured on, as JSON."""
+def write(out: Path, rows: list[dict[str, object]], **about: object) -> None:
+    """The rows with the machine they were measured on, and what else is said of them, as JSON."""
     machine = {
+        "date": time.strftime("%Y-%m-%d"),
+        "load": [round(load, 1) for load in os.getloadavg()],  # of 1, 5 and 15 minutes
+        "cores": len(os.sched_getaffinity(0)),
         "processor": platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
@@ -88,4 +92,4 @@ def write(out: Path, rows: list[dict[str, object]]) -> None:
     for name, value in machine["ceiling"].items():  # type: ignore[attr-defined]
         print(f"ceiling: {name} {value:.0f}")
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
+    out.write_text(json.dumps({"machine": machine, **about, "rows": rows}, indent=1) + "\n")
