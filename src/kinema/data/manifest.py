@@ -243,9 +243,20 @@ class _Line:
     group: str | None = None
 
 
+_NEEDED = {"id", "path", "label"}
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "id": (str,), "path": (str,), "label": (int, type(None)), "start": (float, int),
+    "end": (float, int, type(None)), "group": (str, type(None)),
+}  # fmt: skip
+
+
 def _from_line(line: str, file: Path, row: int, home: Path) -> Record:
     value = _json(line, file, row)
     try:
+        named = type(value) is dict and _NEEDED <= value.keys() <= _TYPES.keys()
+        if named and all(type(value[key]) in _TYPES[key] for key in value):  # almost every line
+            path = join(home, value.pop("path"))
+            return Record(value.pop("id"), path, value.pop("label"), **value)
         read = from_plain(_Line, value)
         return Record(read.id, join(home, read.path), read.label, read.start, read.end, read.group)
     except ValueError as error:
