@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ...data import DataSplits, Manifest, list_datasets, load_data
+from ...data.datasets import read_parts
 from ...engine.held_out import held_out
 from .file import Case, slug
 
@@ -41,6 +42,7 @@ class Source:
         title: in tables and folders.
         path: what `load_data` takes.
         splits: the videos.
+        parts: the splits that the data name, further ones included.
         definition: the motion benchmark's name, version and size; "": no benchmark.
         version: of the definition.
         claim: what the benchmark is aimed at.
@@ -52,6 +54,7 @@ class Source:
     title: str
     path: str
     splits: DataSplits
+    parts: Mapping[str, Manifest] = field(default_factory=dict)
     definition: str = ""
     version: int = 0
     claim: str = ""
@@ -65,6 +68,8 @@ class Source:
 
     def tested(self, case: Case) -> Manifest:
         """The videos of a test; raises ValueError for a split that is not there."""
+        if case.split in self.parts:
+            return self.parts[case.split]
         return tested(self.path, self.splits, case.split)
 
     def bounds_of(self, case: Case) -> Bounds:
@@ -148,6 +153,7 @@ def open_source(given: str, title: str, out: Path, *, shown: bool) -> Source:
         title=title,
         path=str(folder),
         splits=load_data(folder),
+        parts=read_parts(folder),
         definition=f"{info.name}/{info.size}",
         version=info.version,
         claim=info.claim,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -162,19 +163,26 @@ def interval(
         rounds: resampled values.
         seed: of the resampling.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng((seed, 1))
     clips = hits.shape[1]
     values = np.empty(rounds)
     step = max(1, 4_000_000 // clips)  # rounds at a time, to bound the memory
     for start in range(0, rounds, step):
         count = min(step, rounds - start)
-        weights = rng.multinomial(clips, np.full(clips, 1 / clips), size=count) / clips
+        weights = _drawn_clips(clips, count, seed, start)
         found = _resampled(hits, weights, rng)
         if base is not None:
             found -= _resampled(base, weights, rng)
         values[start : start + count] = found
     low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
+
+
+@lru_cache(maxsize=1)
+def _drawn_clips(clips: int, count: int, seed: int, start: int) -> Floats:
+    """(count, clips) weights of redrawn clips; the same for all models, so drawn once for them."""
+    rng = np.random.default_rng((seed, 0, start))
+    return rng.multinomial(clips, np.full(clips, 1 / clips), size=count) / clips
 
 
 def _resampled(hits: Bools, clip_weights: Floats, rng: np.random.Generator) -> Floats:
