@@ -135,13 +135,15 @@ def test_exports_with_dynamic_batch_and_time(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_other_modalities_change_the_stem_only(name: str) -> None:
+def test_other_modalities_change_what_sees_the_clip_only(name: str) -> None:
     flow = create_model(
         name, num_classes=5, width=8,
         input=replace(INPUT, modality="flow", stack=5, mean=(0.5,), std=(0.226,)),
     ).eval()  # fmt: skip
     assert flow.spec.input.channels == 10
     rgb = {k: x.shape for k, x in small(name).state_dict().items()}
-    changed = [k for k, x in flow.state_dict().items() if x.shape != rgb[k]]
-    assert len(changed) == 1
+    changed = {k: x.shape for k, x in flow.state_dict().items() if x.shape != rgb[k]}
+    assert changed
+    for key, (out, channels, *kernel) in changed.items():
+        assert (channels, rgb[key]) == (10, (out, 3, *kernel))
     assert flow(torch.randn(1, 10, 4, 64, 64)).shape == (1, 5)

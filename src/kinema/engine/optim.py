@@ -55,7 +55,9 @@ def roles(module: nn.Module, model: VideoModel) -> dict[str, ParamRole]:
     """
     backbone = model.backbone
     assert isinstance(backbone, nn.Module)
-    stem = next((m for m in backbone.modules() if isinstance(m, CONVS)), None)
+    # a network of several paths has as many convolutions that see the clip
+    paths = getattr(backbone, "paths", (backbone,))
+    stems = {next((m for m in path.modules() if isinstance(m, CONVS)), None) for path in paths}
     head = set(model.head.modules())
     found: dict[str, ParamRole] = {}
     for prefix, part in module.named_modules():
@@ -64,7 +66,7 @@ def roles(module: nn.Module, model: VideoModel) -> dict[str, ParamRole]:
             role: ParamRole
             if isinstance(part, NORMS):
                 role = "norm"
-            elif part is stem:
+            elif part in stems:
                 role = "stem_bias" if is_bias else "stem"
             elif part in head:
                 role = "head_bias" if is_bias else "head_weight"

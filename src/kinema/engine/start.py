@@ -20,6 +20,7 @@ from ..layers.weights import adapt_stem, inflate
 from ..models import VideoModel
 from ..models.base import models
 from ..models.blvnet import BigLittleResNet
+from ..models.slowfast import SlowFastResNet
 from ..progress import Progress
 from ..types import InputSpec, ModelSpec
 from .optim import roles
@@ -236,7 +237,8 @@ def imagenet_file(model: VideoModel, cache: Path) -> Path:
             f"init=imagenet: nobody serves image weights for {model.spec.name}; give the file of "
             "IBM/BigLittleNet: init=FILE init_source=IBM/BigLittleNet"
         )
-    if found is None or found[0] not in IMAGENET_FILES:
+    two_paths = isinstance(model.backbone, SlowFastResNet)
+    if found is None or found[0] not in IMAGENET_FILES or two_paths:
         raise ValueError(
             f"init=imagenet: there are no ImageNet weights for {model.spec.name}; "
             f"there are for {', '.join(IMAGENET_FILES)}"

@@ -203,6 +203,7 @@ class ResNet(nn.Module):
             `width` channels.
         before_stage: modules that act between stages, by the stage they stand in front of (temporal
             pooling).
+        joined: channels that whoever calls `run_stage` adds to the stage's input, by stage.
 
     Attributes:
         tap_channels: every tap in the order of the pass -> its channels; the last is the output.
@@ -219,6 +220,7 @@ class ResNet(nn.Module):
         width: int = 64,
         stem: nn.Sequential | None = None,
         before_stage: Mapping[int, nn.Module] | None = None,
+        joined: Mapping[int, int] | None = None,
     ) -> None:
         super().__init__()
         parts = list((stem or frame_stem(in_channels, width)).named_children())
@@ -232,6 +234,7 @@ class ResNet(nn.Module):
         taps = {self.stem_names[-1]: width}
         for stage, depth in enumerate(depths, start=1):
             blocks = nn.Sequential()
+            channels += (joined or {}).get(stage, 0)
             for index in range(depth):
                 site = Site(
                     stage=stage,
@@ -255,19 +258,27 @@ class ResNet(nn.Module):
 
     def forward(self, clip: Tensor, taps: Taps = NO_TAPS) -> Tensor:
         """(N, C, T, H, W) -> (N, out_channels, T', H/32, W/32)."""
+        x = self.run_stem(clip, taps)
+        for stage in self.stage_names:
+            x = self.run_stage(stage, x, taps)
+        return x
+
+    def run_stem(self, clip: Tensor, taps: Taps = NO_TAPS) -> Tensor:
+        """(N, C, T, H, W) -> (N, width, T, H/4, W/4)."""
         x = clip
         for name in self.stem_names:
             x = self.get_submodule(name)(x)
-        x = taps(self.stem_names[-1], x)
+        return taps(self.stem_names[-1], x)
+
+    def run_stage(self, stage: str, x: Tensor, taps: Taps = NO_TAPS) -> Tensor:
+        """All that stands in a stage ("layer1", ...), and what stands in front of it."""
         again = self.recompute and torch.is_grad_enabled()
-        for stage in self.stage_names:
-            if stage in self.before_stage:
-                x = self.before_stage[stage](x)
-            for index, block in self.get_submodule(stage).named_children():
-                run = partial(recompute, block) if again else block
-                x = taps(f"{stage}.{index}", run(x, taps))
-            x = taps(stage, x)
-        return x
+        if stage in self.before_stage:
+            x = self.before_stage[stage](x)
+        for index, block in self.get_submodule(stage).named_children():
+            run = partial(recompute, block) if again else block
+            x = taps(f"{stage}.{index}", run(x, taps))
+        return taps(stage, x)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """One frame: (N, C, 1, H, W)."""

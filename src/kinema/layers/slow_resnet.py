@@ -27,6 +27,18 @@ class SlowBottleneck(Bottleneck):
         )
 
 
+def slow_block(site: Site) -> Bottleneck:
+    """The block of the slow path at a site."""
+    return (SlowBottleneck if site.stage in INFLATED_STAGES else Bottleneck)(site)
+
+
+def start_as_identity(network: nn.Module) -> None:
+    """Sets the last norm of every bottleneck to zero, so that blocks start as their shortcut."""
+    for block in network.modules():
+        if isinstance(block, Bottleneck):
+            nn.init.zeros_(block.bn3.weight)
+
+
 def slow_resnet(
     depth: int, *, in_channels: int = 3, width: int = 64, zero_init: bool = False
 ) -> ResNet:
@@ -40,17 +52,15 @@ def slow_resnet(
         in_channels: C of the clip.
         width: see `ResNet`.
         zero_init: the last norm of every block starts at zero, so that blocks start as the identity
-            (mmaction2 trains from scratch so; the authors of SlowFast and TPN do not). Weights that
-            are loaded replace it.
+            (SlowFast's authors and mmaction2 train from scratch so; the authors of TPN do not).
+            Weights that are loaded replace it.
     """
     backbone = ResNet(
         RESNETS[depth].depths,
-        block=lambda site: (SlowBottleneck if site.stage in INFLATED_STAGES else Bottleneck)(site),
+        block=slow_block,
         in_channels=in_channels,
         width=width,
     )
     if zero_init:
-        for block in backbone.modules():
-            if isinstance(block, Bottleneck):
-                nn.init.zeros_(block.bn3.weight)
+        start_as_identity(backbone)
     return backbone
