@@ -15,6 +15,8 @@ from kinema.published import SOURCES, export_state_dict, read_checkpoint
 from kinema.types import InputSpec
 
 TSM, MM, VISION = "mit-han-lab/temporal-shift-module", "open-mmlab/mmaction2", "pytorch/vision"
+FAIR = "facebookresearch/SlowFast"
+MM_PATHS = {"slow_frames": "every", "lateral_norm": False}
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("tsn_resnet18", {}),
     ("tsn_resnet50", {}),
@@ -42,6 +44,14 @@ def trained_like(name: str, **overrides: Any) -> torch.nn.Module:
 ROUNDS = [(source, *variant) for source in (TSM, MM) for variant in VARIANTS] + [
     ("qijiezhao/pseudo-3d-pytorch", "p3d_resnet50", {}),
     ("ZhaofanQiu/pseudo-3d-residual-networks", "p3d_resnet101", {}),
+    (MM, "c3d", {}),
+    (MM, "slowonly_resnet50", {}),
+    (MM, "slowfast_resnet50", MM_PATHS),
+    (MM, "slowfast_resnet50", {**MM_PATHS, "lateral_norm": True}),
+    (MM, "slowfast_resnet101", {**MM_PATHS, "alpha": 4, "fusion_kernel": 7}),
+    (FAIR, "slowonly_resnet50", {}),
+    (FAIR, "slowfast_resnet50", {}),
+    (FAIR, "slowfast_resnet101", {"alpha": 4, "fusion_kernel": 7}),
     ("IBM/bLVNet-TAM", "blvnet_tam_resnet50", {}),
     ("IBM/bLVNet-TAM", "blvnet_tam_resnet50", {"tam_r": 5}),
     ("IBM/bLVNet-TAM", "blvnet_tam_resnet101", {"temporal": False}),
@@ -81,6 +91,24 @@ NAMES = [
     (MM, "tsm_mobilenetv2", {}, "backbone.features.3.conv.1.bias", "backbone.layer2.1.conv.0.net.bn.bias"),
     (MM, "tsm_mobilenetv2", {}, "backbone.features.4.conv.6.weight", "backbone.layer3.0.conv.2.conv.weight"),
     (MM, "tsm_mobilenetv2", {}, "backbone.features.18.1.weight", "backbone.conv2.bn.weight"),
+    (MM, "c3d", {}, "backbone.conv3b.conv.bias", "backbone.conv3b.conv.bias"),
+    (MM, "c3d", {}, "backbone.fc6.weight", "backbone.fc6.weight"),
+    (MM, "c3d", {}, "head.fc.weight", "cls_head.fc_cls.weight"),
+    (MM, "slowonly_resnet50", {}, "backbone.layer3.0.conv1.weight", "backbone.layer3.0.conv1.conv.weight"),
+    (MM, "slowfast_resnet50", {}, "backbone.slow.bn1.weight", "backbone.slow_path.conv1.bn.weight"),
+    (MM, "slowfast_resnet50", {}, "backbone.fast.layer2.0.downsample.1.bias", "backbone.fast_path.layer2.0.downsample.bn.bias"),
+    (MM, "slowfast_resnet50", {}, "backbone.slow.layer4.2.bn3.weight", "backbone.slow_path.layer4.2.conv3.bn.weight"),
+    (MM, "slowfast_resnet50", {}, "backbone.lateral.layer1.conv.weight", "backbone.slow_path.conv1_lateral.conv.weight"),
+    (MM, "slowfast_resnet50", {}, "backbone.lateral.layer4.bn.weight", "backbone.slow_path.layer3_lateral.bn.weight"),
+    (FAIR, "slowonly_resnet50", {}, "backbone.bn1.running_var", "s1.pathway0_stem.bn.running_var"),
+    (FAIR, "slowonly_resnet50", {}, "backbone.layer3.5.conv1.weight", "s4.pathway0_res5.branch2.a.weight"),
+    (FAIR, "slowfast_resnet50", {}, "backbone.fast.conv1.weight", "s1.pathway1_stem.conv.weight"),
+    (FAIR, "slowfast_resnet50", {}, "backbone.slow.layer1.0.downsample.0.weight", "s2.pathway0_res0.branch1.weight"),
+    (FAIR, "slowfast_resnet50", {}, "backbone.fast.layer1.0.downsample.1.bias", "s2.pathway1_res0.branch1_bn.bias"),
+    (FAIR, "slowfast_resnet50", {}, "backbone.fast.layer4.2.bn3.weight", "s5.pathway1_res2.branch2.c_bn.weight"),
+    (FAIR, "slowfast_resnet50", {}, "backbone.lateral.layer1.conv.weight", "s1_fuse.conv_f2s.weight"),
+    (FAIR, "slowfast_resnet50", {}, "backbone.lateral.layer4.bn.running_mean", "s4_fuse.bn.running_mean"),
+    (FAIR, "slowfast_resnet50", {}, "head.fc.bias", "head.projection.bias"),
     (VISION, "tsn_resnet50", {}, "head.fc.bias", "fc.bias"),
     (VISION, "tsm_mobilenetv2", {}, "backbone.features.1.conv.3.weight", "features.1.conv.1.weight"),
     (VISION, "tsm_mobilenetv2", {}, "backbone.features.2.conv.3.weight", "features.2.conv.1.0.weight"),
@@ -145,6 +173,28 @@ def test_strict_in_both_directions() -> None:
         r"shape      new_fc\.bias \(8,\), head\.fc\.bias \(7,\)",
     ):
         assert re.search(line, str(caught.value))
+
+
+def test_what_a_release_of_two_paths_does_not_name_is_set() -> None:
+    eight = {"alpha": 4, "fusion_kernel": 7}
+    for source, chosen in ((FAIR, {}), (MM, MM_PATHS)):
+        model = trained_like("slowfast_resnet50", **eight, **chosen)
+        state = export_state_dict(model, source=source)
+        assert all(x.ndim == 5 for key, x in state.items() if "conv.weight" in key)
+        back = convert(state, source=source, model="slowfast_resnet50", width=8)
+        wanted = {"slow_frames": "spread", "lateral_norm": True} | eight | chosen
+        assert wanted.items() <= back.spec.overrides.items()
+
+
+def test_weights_of_one_release_of_two_paths_do_not_pass_for_the_others() -> None:
+    state = export_state_dict(trained_like("slowfast_resnet50"), source=FAIR)
+    with pytest.raises(ValueError, match=r"missing    s1_fuse\.bn\.weight"):
+        convert(
+            {k: x for k, x in state.items() if "fuse.bn" not in k},
+            source=FAIR, model="slowfast_resnet50", width=8,
+        )  # fmt: skip
+    with pytest.raises(ValueError, match=r"left over  s1_fuse\.conv_f2s\.weight"):
+        convert(state, source=FAIR, model="slowonly_resnet50", width=8)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from .mmaction2 import MMACTION2
 from .p3d import CAFFE, PORT
 from .paddle import PADDLE
 from .reading import read_checkpoint, strip_wrappers
+from .slowfast_authors import SLOWFAST_AUTHORS
 from .source import Source
 from .torchvision import TORCHVISION
 from .tpn_authors import TPN_AUTHORS
@@ -33,6 +34,7 @@ SOURCES: Mapping[str, Source] = {
     "PaddlePaddle/models": PADDLE,
     "ZhaofanQiu/pseudo-3d-residual-networks": CAFFE,
     "decisionforce/TPN": TPN_AUTHORS,
+    "facebookresearch/SlowFast": SLOWFAST_AUTHORS,
     "mit-han-lab/temporal-shift-module": TSM_AUTHORS,
     "open-mmlab/mmaction2": MMACTION2,
     "pytorch/vision": TORCHVISION,

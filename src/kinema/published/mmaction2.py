@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from torch import Tensor
@@ -10,7 +11,16 @@ from ..layers.mobilenet import STAGES
 from ..models import VideoModel
 from ..types import JSON
 from .naming import BLOCK, FEATURE, as_volumes, neck_name, shifted_at, wrapped_block
+from .slowfast_authors import slowfast_options
 from .source import Source
+
+_LAYERS = {
+    "downsample.0": "downsample.conv", "downsample.1": "downsample.bn",
+    "conv1": "conv1.conv", "conv2": "conv2.conv", "conv3": "conv3.conv",
+    "bn1": "conv1.bn", "bn2": "conv2.bn", "bn3": "conv3.bn",
+}  # fmt: skip
+_LAYER = re.compile("|".join(map(re.escape, _LAYERS)))
+_TWO_PATHS = ("backbone.slow.", "backbone.fast.", "backbone.lateral.")
 
 
 def _mmaction2(model: VideoModel, key: str) -> str | None:
@@ -25,15 +35,24 @@ def _mmaction2(model: VideoModel, key: str) -> str | None:
         inner = {
             "after.theta": "non_local_block.theta.conv", "after.g": "non_local_block.g.0.conv",
             "after.phi": "non_local_block.phi.0.conv", "after.out": "non_local_block.conv_out.conv",
-            "after.bn": "non_local_block.conv_out.bn",
-            "downsample.0": "downsample.conv", "downsample.1": "downsample.bn",
-            "conv1": "conv1.conv", "conv2": "conv2.conv", "conv3": "conv3.conv",
-            "bn1": "conv1.bn", "bn2": "conv2.bn", "bn3": "conv3.bn",
+            "after.bn": "non_local_block.conv_out.bn", **_LAYERS,
         }  # fmt: skip
         return "backbone." + wrapped_block(model, block, inner, shifted="conv1.conv.net")
     if feature := FEATURE.fullmatch(key):
         return "backbone." + _mmaction2_mobilenet(model, int(feature[1]), feature[2])
+    if key.startswith(_TWO_PATHS):
+        return _two_paths(key)
     return key.replace("conv1.", "conv1.conv.").replace("bn1.", "conv1.bn.")
+
+
+def _two_paths(key: str) -> str:
+    """SlowFast: what joins the paths is the slow one's, named after the layer it stands behind."""
+    _, path, rest = key.split(".", 2)
+    if path != "lateral":
+        return f"backbone.{path}_path." + _LAYER.sub(lambda part: _LAYERS[part[0]], rest)
+    stage, rest = rest.split(".", 1)
+    behind = "conv1" if stage == "layer1" else f"layer{int(stage[-1]) - 1}"
+    return f"backbone.slow_path.{behind}_lateral.{rest}"
 
 
 def _mmaction2_mobilenet(model: VideoModel, index: int, rest: str) -> str:
@@ -92,12 +111,16 @@ _NECK = {
 
 
 def _options(name: str, state: Mapping[str, Tensor]) -> dict[str, JSON]:
-    """Where the shift stands, and in which order the flows run."""
+    """Where the shift stands, in which order the flows run, how two paths are joined."""
     options: dict[str, JSON] = {}
     if name.startswith("tpn_"):
         options["flow"] = "cascade"
     if name.startswith("tpn_tsm"):
         options["place"] = "residual"
+    if name.startswith("slowfast_"):
+        lateral = "backbone.slow_path.conv1_lateral"
+        options |= slowfast_options(state.get(f"{lateral}.conv.weight"))
+        options |= {"slow_frames": "every", "lateral_norm": f"{lateral}.bn.weight" in state}
     return options
 
 
