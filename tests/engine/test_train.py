@@ -215,6 +215,15 @@ def test_resuming_a_finished_run_tests_again(recipe, splits, tmp_path):
     assert len(rows(tmp_path / "a")) == 1
 
 
+def test_a_run_begun_before_a_field_was_there_goes_on(recipe, splits, tmp_path):
+    short = override(recipe, ["phases.0.epochs=1"])
+    train(short, splits, tmp_path / "a", device="cpu")
+    state = torch.load(tmp_path / "a/resume.pt", weights_only=True)
+    del state["recipe"]["decoder"]
+    torch.save(state, tmp_path / "a/resume.pt")
+    train(short, splits, tmp_path / "a", resume=True, device="cpu")
+
+
 def test_a_folder_holds_one_run(recipe, splits, tmp_path):
     short = override(recipe, ["phases.0.epochs=1"])
     with pytest.raises(FileNotFoundError, match="holds no run to resume"):

@@ -14,7 +14,7 @@ from typing import Any, cast
 import torch
 
 from ..files import atomic
-from ..plain import to_plain
+from ..plain import from_plain, to_plain
 from ..progress import console
 from ..types import JSON
 from .config import Recipe, save_recipe
@@ -202,7 +202,8 @@ def _compare(state: State, recipe: Recipe, fingerprint: Mapping[str, str], path:
         raise ValueError(
             f"{path}/resume.pt has format {state.get('format')}, this version reads {FORMAT}"
         )
-    before, now = flatten(state["recipe"]), flatten(to_plain(recipe))
+    # through the class, so that a field that is newer than the state has its default
+    before, now = flatten(to_plain(from_plain(Recipe, state["recipe"]))), flatten(to_plain(recipe))
     before |= {f"data.{k}": v for k, v in state["fingerprint"].items()}
     now |= {f"data.{k}": v for k, v in fingerprint.items()}
     differing = [
