@@ -7,14 +7,15 @@ steps and stride of the slow path; clips have the 32 frames of the fast path, tw
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
-from ...types import EvalProtocol, InputSpec
+from ...types import JSON, EvalProtocol, InputSpec
 from ..config import Augment, Optim, ParamRule, Phase, Recipe, register_recipe
 
 CLIP = InputSpec(frames=32, sampling="dense", stride=2, resize=256, crop=224)
-EIGHT = {"alpha": 4, "fusion_kernel": 7}
-MMACTION2 = {"slow_frames": "every", "lateral_norm": False}
+EIGHT: Mapping[str, JSON] = {"alpha": 4, "fusion_kernel": 7}
+MMACTION2: Mapping[str, JSON] = {"slow_frames": "every", "lateral_norm": False}
 THIRTY = EvalProtocol(views=10, crop="three", average="prob")  # three crops of 256
 # SOLVER of the authors' files; defaults.py: Nesterov's momentum; BN.WEIGHT_DECAY 0.
 SGD = Optim(

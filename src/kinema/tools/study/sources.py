@@ -68,7 +68,7 @@ class Source:
 
     def tested(self, case: Case) -> Manifest:
         """The videos of a test; raises ValueError for a split that is not there."""
-        if case.split in self.parts:
+        if case.split is not None and case.split in self.parts:
             return self.parts[case.split]
         return tested(self.path, self.splits, case.split)
 
