@@ -22,6 +22,7 @@ from . import (
     models,
     predict,
     recipes,
+    show_frames,
     study,
     train,
 )
@@ -37,11 +38,15 @@ VERBS: tuple[Verb, ...] = (
     train.VERB,
     eval.VERB,
     study.VERB,
+    show_frames.VERB,
     predict.VERB,
     convert.VERB,
     doctor.VERB,
 )
-GROUPS = {"data": "make, check and transcode data sets"}
+GROUPS = {
+    "data": "make, check and transcode data sets",
+    "show": "look at models: what they need, where they look, what they keep",
+}
 
 
 class UsageError(Exception):

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .verb import Verb, decoder_option
+from .verb import Verb, testing_options, testing_settings
 
 if TYPE_CHECKING:
     from ..data import Manifest
@@ -27,18 +27,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a model file (model.safetensors)")
     parser.add_argument("data", metavar="DATA", help="labelled videos, as for kinema train")
     parser.add_argument(
-        "--protocol",
-        metavar="VIEWSxCROPS",
-        help="views of a video that are scored, such as 1x1, 10x3, 2x3 (the model's own)",
-    )
-    parser.add_argument(
         "--frames", type=int, metavar="N", help="length of a clip (the model's own, as trained)"
-    )
-    parser.add_argument(
-        "--split",
-        metavar="NAME",
-        help="which videos: train, val, test or another split of DATA (test, or val where there is "
-        "no test; all where DATA has no splits)",
     )
     parser.add_argument(
         "--out", type=Path, metavar="FOLDER", help="also write scores.parquet and report.html here"
@@ -49,24 +38,7 @@ def arguments(parser: ArgumentParser) -> None:
         help="also on reversed, shuffled and frozen clips: which classes are recognised by motion",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--batch", type=int, default=8, help="clips in one forward pass (8)")
-    parser.add_argument(
-        "--workers", type=int, default=-1, help="decoding processes (as many as cores)"
-    )
-    parser.add_argument(
-        "--on-error",
-        choices=("raise", "skip"),
-        default="raise",
-        help="what an unreadable video does: end the test, or count as not recognised (raise)",
-    )
-    parser.add_argument(
-        "--max-skipped",
-        type=float,
-        metavar="SHARE|NUMBER",
-        help="unreadable videos that --on-error skip bears (0.01, and three at any rate)",
-    )
-    decoder_option(parser, default="pyav", shown="pyav")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1 (a GPU if there is one)")
+    testing_options(parser)
 
 
 def run(args: Namespace) -> int:
@@ -82,15 +54,7 @@ def run(args: Namespace) -> int:
     if args.frames is not None:
         model.spec = replace(model.spec, input=replace(model.spec.input, frames=args.frames))
     split, manifest = held_out(args.data, args.split)
-    options = {
-        "protocol": args.protocol,
-        "batch": args.batch,
-        "workers": args.workers,
-        "on_error": args.on_error,
-        "decoder": args.decoder,
-    }
-    if args.max_skipped is not None:
-        options["max_skipped"] = args.max_skipped
+    options = testing_settings(args)
     if args.temporal:
         results = temporal_sensitivity(model, manifest, out=args.out, **options)
     else:

@@ -25,28 +25,43 @@ COLOURS = {
     "second": "#050505",
     "error": "#060606",
 }
-STYLE: dict[Any, Any] = {  # matplotlib types the keys one by one; it checks them at run time
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.size": 9.5,
-    "text.color": COLOURS["ink"],
-    "axes.labelcolor": COLOURS["muted"],
-    "axes.edgecolor": COLOURS["line"],
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": COLOURS["line"],
-    "grid.linewidth": 0.7,
-    "axes.axisbelow": True,
-    "xtick.color": COLOURS["muted"],
-    "ytick.color": COLOURS["muted"],
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "lines.linewidth": 1.8,
-    "lines.markersize": 3.5,
-    "legend.frameon": False,
-    "legend.fontsize": 9,
+LIGHT = {  # the page's in light, for pictures outside a page
+    "ink": "#16191d",
+    "muted": "#667080",
+    "line": "#e4e7ec",
+    "accent": "#2563eb",
+    "second": "#e08a00",
+    "error": "#dc4446",
 }
+
+
+def style(colours: Mapping[str, str]) -> dict[Any, Any]:
+    """How charts look, for `matplotlib.rc_context`, in colours of the names of `COLOURS`."""
+    return {  # matplotlib types the keys one by one; it checks them at run time
+        "svg.fonttype": "none",
+        "font.family": "sans-serif",
+        "font.size": 9.5,
+        "text.color": colours["ink"],
+        "axes.labelcolor": colours["muted"],
+        "axes.edgecolor": colours["line"],
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "grid.color": colours["line"],
+        "grid.linewidth": 0.7,
+        "axes.axisbelow": True,
+        "xtick.color": colours["muted"],
+        "ytick.color": colours["muted"],
+        "xtick.major.size": 0,
+        "ytick.major.size": 0,
+        "lines.linewidth": 1.8,
+        "lines.markersize": 3.5,
+        "legend.frameon": False,
+        "legend.fontsize": 9,
+    }
+
+
+STYLE = style(COLOURS)
 PAGE = 1010  # pixels between the margins of a section
 Series = Mapping[str, Sequence[float]]
 
