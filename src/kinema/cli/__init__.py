@@ -23,6 +23,7 @@ from . import (
     predict,
     recipes,
     show_frames,
+    show_tempo,
     study,
     train,
 )
@@ -39,6 +40,7 @@ VERBS: tuple[Verb, ...] = (
     eval.VERB,
     study.VERB,
     show_frames.VERB,
+    show_tempo.VERB,
     predict.VERB,
     convert.VERB,
     doctor.VERB,

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from .frames import show_frames
+from .tempo import show_tempo
 
-__all__ = ["show_frames"]
+__all__ = ["show_frames", "show_tempo"]
