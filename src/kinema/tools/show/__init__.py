@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from .cam import show_cam
 from .frames import show_frames
 from .tempo import show_tempo
 
-__all__ = ["show_frames", "show_tempo"]
+__all__ = ["show_cam", "show_frames", "show_tempo"]
