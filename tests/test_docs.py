@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from kinema import create_model, save
+from kinema import cli, create_model, save
 from kinema.data import motion_benchmark
 from kinema.data.datasets import datasets as registry
 from kinema.data.motion import MotionSpec
@@ -116,3 +116,10 @@ def test_the_page_of_the_motion_benchmark_is_true(
     (code,) = blocks(page)
     exec(code, {})  # our own page
     assert "4: test, 4 frames, at most 50%" in capsys.readouterr().out
+
+
+def test_the_commands_of_the_page_on_looking_inside_are_all_there_are(repository: Path) -> None:
+    page = (repository / "docs" / "looking-inside.md").read_text()
+    commands = re.findall(r"(?m)^kinema (show .*)$", page)
+    shown = {cli.parse(command.split()).verb.name for command in commands}
+    assert shown == {verb.name for verb in cli.VERBS if verb.name.startswith("show ")}

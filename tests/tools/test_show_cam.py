@@ -41,7 +41,7 @@ def test_the_last_map_of_a_linear_head_is_weighted_by_the_class(files: dict[str,
     cam, _ = grad_cam(model, clip, 0, "layer4")
     maps = model.run(clip, taps=["layer4"]).features["layer4"][0].detach()  # (C, T, H, W)
     linear = next(m for m in model.head.modules() if isinstance(m, torch.nn.Linear))
-    wanted = torch.einsum("c,cthw->thw", linear.weight[0].detach(), maps).relu()
+    wanted = torch.einsum("c,cxyz->xyz", linear.weight[0].detach(), maps).relu()
     wanted /= maps[0].numel()
     assert torch.allclose(cam, wanted, atol=1e-6)
     other, _ = grad_cam(model, clip, 1, "layer4")

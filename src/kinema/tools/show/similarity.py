@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.figure import Figure, FigureBase
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from ... import checkpoint
@@ -22,9 +23,10 @@ from ...models import VideoModel
 from ...registry import suggest
 from .look import Look, look
 from .page import Section, picture, titles, write_page, write_table
-from .strips import CELL, Strip, chosen, draw_strips, write_figure
+from .strips import Strip, chosen, draw_strips, strips_size, write_figure
 
 PLACES = ("before", "temporal")
+MATRICES = 2.9  # inches that the matrices take below the maps
 WORDS = {"before": "before the temporal module", "temporal": "behind it"}
 
 
@@ -103,7 +105,7 @@ def show_similarity(
         lead="Mean over the channels of what enters a residual branch, before and behind its "
         "temporal module; all maps of a row share one scale. The matrices show the cosine "
         "similarity of every two frames, channel by channel, mean over the channels that are alive "
-        "in both; their mean leaves out the diagonal. Below one model stands the other.",
+        "in both; their mean leaves out the diagonal.",
         pictures=tuple(pictures),
         columns=("model", "tap", "place", "mean similarity"),
         rows=tuple((row.model, row.tap, WORDS[row.place], _number(row.similarity)) for row in rows),
@@ -182,16 +184,16 @@ def _figure(
     maps: Sequence[Mapping[str, Tensor]],
     found: Mapping[tuple[str, str], Resemblance],
 ) -> Figure:
-    """One model below the other: its clip, its maps, and its matrices at their right."""
+    """One model beside the other: its clip, its maps, and its matrices below."""
     columns = max(len(chosen(len(shown.pictures))) for shown in looks)
-    size = (CELL * (columns + 4.4), (3 * CELL + 0.7) * len(names))
-    figure = Figure(figsize=size, layout="constrained")
-    parts = figure.subfigures(len(names), 1, squeeze=False)[:, 0]
+    width, height = strips_size(columns, 1 + len(PLACES))
+    figure = Figure(figsize=(width * len(names), height + MATRICES))
+    parts = figure.subfigures(1, len(names), squeeze=False)[0]
     for part, name, shown, features in zip(parts, names, looks, maps, strict=True):
-        part.suptitle(f"{name}, {block}", fontsize=9)
-        left, right = part.subfigures(1, 2, width_ratios=(columns, 4.4))
-        draw_strips(left, _strips(shown, [features[f"{block}.{place}"] for place in PLACES]))
-        _matrices(right, [found[name, f"{block}.{place}"] for place in PLACES])
+        above, below = part.subfigures(2, 1, height_ratios=(height, MATRICES))
+        above.suptitle(f"{name}, {block}", fontsize=9)
+        draw_strips(above, _strips(shown, [features[f"{block}.{place}"] for place in PLACES]))
+        _matrices(below, [found[name, f"{block}.{place}"] for place in PLACES])
     return figure
 
 
@@ -208,14 +210,15 @@ def _strips(shown: Look, features: Sequence[Tensor]) -> list[Strip]:
 
 
 def _matrices(host: FigureBase, rows: Sequence[Resemblance]) -> None:
-    grid = host.subplots(1, len(rows))
+    grid = host.subplots(1, len(rows), gridspec_kw={"top": 0.85, "bottom": 0.16})
     for axes, row in zip(grid, rows, strict=True):
         shown = axes.imshow(row.matrix.numpy(), cmap="viridis", vmin=0, vmax=1)
-        axes.grid(visible=False)
-        axes.set_title(f"{row.place}\nmean {_number(row.similarity)}", fontsize=8)
+        axes.set_title(f"{row.place}, mean {_number(row.similarity)}", fontsize=8)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(8, integer=True))
         axes.tick_params(labelsize=6)
         axes.set_xlabel("frame", fontsize=7)
-    host.colorbar(shown, ax=grid, shrink=0.6, location="bottom").ax.tick_params(labelsize=6)
+    host.colorbar(shown, ax=grid, shrink=0.8).ax.tick_params(labelsize=6)
 
 
 def _number(value: float) -> str:
