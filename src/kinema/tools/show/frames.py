@@ -10,7 +10,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from ...data import Manifest
-from ...engine.evaluate import held_out
+from ...engine.held_out import held_out
 from ...engine.pages import figure as digits
 from ...engine.pages import percent
 from ...models import VideoModel

@@ -18,10 +18,11 @@ from matplotlib.ticker import PercentFormatter
 
 from ...data import Decoder, Manifest
 from ...data.readers import VideoError, open_reader
-from ...engine.evaluate import Evaluation, held_out
+from ...engine.held_out import held_out
 from ...engine.metrics import per_class
 from ...engine.pages import figure as digits
 from ...engine.pages import percent, points
+from ...engine.scores import Evaluation
 from ...models import VideoModel
 from ...progress import Progress
 from ...types import Record

@@ -8,8 +8,10 @@ from pathlib import Path
 from ... import checkpoint
 from ...data import Decoder, Manifest
 from ...data.unread import MAX_SKIPPED, OnError
-from ...engine.evaluate import REMEMBERED, Evaluation, evaluate, trained_on
+from ...engine.evaluate import evaluate
+from ...engine.held_out import REMEMBERED, trained_on
 from ...engine.runtime import choose_device
+from ...engine.scores import Evaluation
 from ...models import VideoModel
 from ...progress import console
 from ...types import EvalProtocol, InputSpec
