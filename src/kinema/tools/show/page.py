@@ -59,7 +59,9 @@ def picture(path: Path, text: str) -> str:
 
 
 def titles(files: Sequence[Path]) -> list[str]:
-    """Short names of model files: the run's, or the file's own; whole paths where these are equal.
+    """Short names of model files: the run's, or the file's own; else a path's end.
+
+    As much of the path as tells all of them apart: `TSM/seed0`, `TSN/seed0`.
 
     Raises:
         ValueError: for a file that is given twice.
@@ -67,12 +69,12 @@ def titles(files: Sequence[Path]) -> list[str]:
     if len(set(files)) < len(files):
         twice = next(file for file, count in Counter(files).items() if count > 1)
         raise ValueError(f"{twice} is given twice; every model file counts once")
-    names = [
-        file.parent.name if file.stem in ("model", "last") and file.parent.name else file.stem
+    named = [
+        file.parent if file.stem in ("model", "last") and file.parent.name else file.with_suffix("")
         for file in files
     ]
-    count = Counter(names)
-    return [
-        name if count[name] == 1 else file.as_posix()
-        for name, file in zip(names, files, strict=True)
-    ]
+    for length in range(1, max(len(path.parts) for path in named) + 1):
+        names = ["/".join(path.parts[-length:]) for path in named]
+        if len(set(names)) == len(names):
+            return names
+    return [file.as_posix() for file in files]
