@@ -18,16 +18,21 @@ from kinema.types import InputSpec, Record
 FAMILIES = (
     "tsm_resnet18", "tsm_mobilenetv2", "tam_resnet18", "tdrl_resnet18", "teinet_resnet18",
     "blvnet_tam_resnet50", "p3d_resnet50", "slowonly_resnet50", "tpn_tsm_resnet50",
+    "slowfast_resnet50", "c3d",
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_family_has_heat_at_its_own_tap(name: str) -> None:
-    spec = InputSpec(frames=4, resize=32, crop=32)
+    spec = InputSpec(frames=8, resize=64, crop=64)
     model = create_model(name, labels=["a", "b"], input=spec, width=8).eval()
-    clip = torch.randn(1, 3, 4, 32, 32)
-    cam, probabilities = grad_cam(model, clip, 1, default_tap(model))
-    assert cam.ndim == 3
+    clip = torch.randn(1, 3, 8, 64, 64)
+    tap = default_tap(model, clip)
+    assert tap == {
+        "tsm_mobilenetv2": "features.18", "slowfast_resnet50": "join", "c3d": "pool5",
+    }.get(name, "layer4")  # fmt: skip
+    cam, probabilities = grad_cam(model, clip, 1, tap)
+    assert cam.shape[1:].numel() > 1
     assert cam.min() >= 0
     assert not cam.requires_grad
     assert torch.allclose(probabilities, model(clip)[0].softmax(0), atol=1e-6)

@@ -20,7 +20,7 @@ def arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--tap", metavar="NAME",
-        help="the map to look at, such as layer3 for a finer one (the backbone's last)",
+        help="the map to look at, such as layer3 for a finer one (the last that has places)",
     )  # fmt: skip
     parser.add_argument(
         "--out", metavar="FOLDER", type=Path, default=Path("show/cam"),

@@ -77,9 +77,11 @@ def show_cam(
         ValueError: for a label or a tap the model does not have.
     """
     model = checkpoint.load(file, choose_device(device))
-    tap = check_tap(model, tap)
+    if tap is not None:
+        check_tap(model, tap)
     target = _target(model, label)
     shown = look(model, video, decoder=decoder, film=True)
+    tap = tap or default_tap(model, shown.clip)
     cam, probabilities = grad_cam(model, shown.clip, target, tap)
     target = int(probabilities.argmax()) if target is None else target
     heat = spread(cam, shown)
@@ -140,29 +142,37 @@ def grad_cam(
     if gradient is None:
         raise ValueError(
             f"tap {tap} of {model.spec.name} does not reach the logits; "
-            f"give one that does, such as {default_tap(model)}"
+            f"give one that does, such as {default_tap(model, clip)}"
         )
     weights = gradient.mean((3, 4), keepdim=True)  # (1, C, T', 1, 1)
     cam = (weights * maps).sum(1).relu()[0]  # (T', H', W')
     return cam.detach().float().cpu(), scores.detach().float().softmax(0).cpu()
 
 
-def default_tap(model: VideoModel) -> str:
-    """The last map with a place and a time: the backbone's, or the last a neck reads."""
-    return model.neck.taps[-1] if model.neck else list(model.backbone.tap_channels)[-1]
+@torch.no_grad()
+def default_tap(model: VideoModel, clip: Tensor) -> str:
+    """The last map that has places: of those a neck reads, or of the backbone.
+
+    Behind it nothing is left to look at: `fc7` of C3D, say, has one position. Where no map has more
+    than one, the last.
+
+    Args:
+        model: any.
+        clip: (1, C, T, H, W) float.
+    """
+    taps = model.neck.taps if model.neck else tuple(model.backbone.tap_channels)
+    maps = model.run(clip, taps=taps).features
+    return next((tap for tap in reversed(taps) if maps[tap][0, 0, 0].numel() > 1), taps[-1])
 
 
-def check_tap(model: VideoModel, tap: str | None) -> str:
-    """A tap of the model; None: the default. Raises ValueError with the closest names."""
+def check_tap(model: VideoModel, tap: str) -> None:
+    """Raises ValueError with the closest names where the model has no such tap."""
     known = model.backbone.tap_channels
-    if tap is None:
-        return default_tap(model)
     if tap not in known:
         raise ValueError(
             f"{model.spec.name} has no tap {tap!r}{suggest(tap, known)}; the stages are "
             f"{', '.join(name for name in known if '.' not in name) or ', '.join(known)}"
         )
-    return tap
 
 
 def spread(cam: Tensor, shown: Look) -> Heat:

@@ -159,11 +159,13 @@ def _last_blocks(model: VideoModel) -> tuple[str, ...]:
 def _check(model: VideoModel, blocks: Sequence[str]) -> None:
     suffix = ".before"
     known = [tap.removesuffix(suffix) for tap in model.backbone.tap_channels if suffix in tap]
-    if not known or not blocks:
+    if not known:
         raise ValueError(
             f"{model.spec.name} has no residual blocks with taps before and behind a temporal "
             "module; show similarity needs them"
         )
+    if not blocks:
+        raise ValueError(f"give --blocks for {model.spec.name}, of {', '.join(known)}")
     for block in blocks:
         if block not in known:
             raise ValueError(
