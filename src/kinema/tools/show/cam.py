@@ -82,7 +82,8 @@ def show_cam(
     target = _target(model, label)
     shown = look(model, video, decoder=decoder, film=True)
     tap = tap or default_tap(model, shown.clip)
-    cam, probabilities = grad_cam(model, shown.clip, target, tap)
+    cam, logits = grad_cam(model, shown.clip, target, tap)
+    probabilities = model.spec.protocol.combine(logits[None, None], model.spec.activation)[0]
     target = int(probabilities.argmax()) if target is None else target
     heat = spread(cam, shown)
     total = float(heat.sum())
@@ -129,7 +130,7 @@ def grad_cam(
         tap: name.
 
     Returns:
-        (T', H', W') float32 on the CPU, at least 0; the clip's probabilities (K,).
+        (T', H', W') float32 on the CPU, at least 0; the clip's logits (K,).
 
     Raises:
         ValueError: for a tap that the logits do not depend on.
@@ -146,7 +147,7 @@ def grad_cam(
         )
     weights = gradient.mean((3, 4), keepdim=True)  # (1, C, T', 1, 1)
     cam = (weights * maps).sum(1).relu()[0]  # (T', H', W')
-    return cam.detach().float().cpu(), scores.detach().float().softmax(0).cpu()
+    return cam.detach().float().cpu(), scores.detach().float().cpu()
 
 
 @torch.no_grad()

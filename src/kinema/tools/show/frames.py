@@ -17,7 +17,7 @@ from ...models import VideoModel
 from ..profile import profile
 from .page import Section, titles, write_page, write_table
 from .plots import Line, lines, write_plot
-from .testing import Testing
+from .testing import Testing, chance
 
 FRAMES = (4, 8, 16, 32, 64)
 
@@ -82,26 +82,26 @@ def show_frames(
     """
     names, testing = titles(files), testing or Testing()
     split, manifest = held_out(data, split)
-    rows, chance = [], 0.0
+    rows, guess = [], 0.0
     for name, file in zip(names, files, strict=True):
         model = testing.load(file, manifest)
-        chance = 1 / len(model.spec.labels)
+        guess = chance(model, manifest)
         rows += [_score(name, file, model, manifest, count, testing) for count in frames]
     write_table(out / "frames.csv", [asdict(row) for row in rows])
 
     def by_frames(colours: Mapping[str, str]) -> Figure:
         found = [_line(rows, name, "frames") for name in names]
-        return lines(found, colours, axis="frames of a clip", chance=chance, ticks=frames)
+        return lines(found, colours, axis="frames of a clip", chance=guess, ticks=frames)
 
     def by_cost(colours: Mapping[str, str]) -> Figure:
         found = [_line(rows, name, "gmacs") for name in names]
-        return lines(found, colours, axis="GMACs of one view", chance=chance)
+        return lines(found, colours, axis="GMACs of one view", chance=guess)
 
     columns = ("model", "frames", "top-1", "95 % interval", "GMACs", "note")
     section = Section(
         heading="Accuracy against frames and cost",
         lead=f"Bands are 95 % intervals over the videos, large discs the length the model file "
-        f"states, the dashed line is chance ({percent(chance)}). One view costs the GMACs told.",
+        f"states, the dashed line is chance ({percent(guess)}). One view costs the GMACs told.",
         pictures=(write_plot(by_frames, out / "frames"), write_plot(by_cost, out / "gmacs")),
         columns=columns,
         rows=tuple(_cells(row) for row in rows),

@@ -19,7 +19,7 @@ from matplotlib.ticker import PercentFormatter
 from ...data import Decoder, Manifest
 from ...data.readers import VideoError, open_reader
 from ...engine.held_out import held_out
-from ...engine.metrics import per_class
+from ...engine.metrics import per_class, truth_of
 from ...engine.pages import figure as digits
 from ...engine.pages import percent, points
 from ...engine.scores import Evaluation
@@ -28,7 +28,7 @@ from ...progress import Progress
 from ...types import Record
 from .page import Section, titles, write_page, write_table
 from .plots import HUES, Line, lines, write_plot
-from .testing import Testing
+from .testing import Testing, chance
 
 RATES = (2, 4, 6, 8, 10, 12, 14, 16)
 PAIRS = 16  # of neighbouring frames, spread over a video, that its tempo is measured on
@@ -151,14 +151,14 @@ def show_tempo(
         for rate in rates
     ]
     write_table(out / "tempo.csv", [asdict(row) for row in rows])
-    chance = 1 / len(models[0].spec.labels)
+    guess = chance(models[0], manifest)
 
     def curve(colours: Mapping[str, str]) -> Figure:
         axis = "playback rate: frames from one to the next of a clip"
         found = [_line([row for row in rows if row.model == name]) for name in names]
-        return lines(found, colours, axis=axis, chance=chance, ticks=rates)
+        return lines(found, colours, axis=axis, chance=guess, ticks=rates)
 
-    sections = [_curve_section(rows, write_plot(curve, out / "tempo"), chance)]
+    sections = [_curve_section(rows, write_plot(curve, out / "tempo"), guess)]
     classes: tuple[ClassGain, ...] = ()
     if len(files) == 2:
         first, second = (testing.score(m, manifest, m.spec.input) for m in models)
@@ -237,11 +237,17 @@ def gains(
     """What the second model is better at, class by class; the largest variance of tempo first."""
     recalls = []
     for result, model in zip((first, second), models, strict=True):
-        scores = per_class(result.probs, result.targets, unread=result.unread_targets)
+        scores = per_class(
+            result.probs,
+            result.targets,
+            unread=result.unread_targets,
+            activation=model.spec.activation,
+        )
         recalls.append({model.spec.labels[row.index]: row.recall for row in scores})
-    rows = []
-    for index, label in enumerate(models[0].spec.labels):
-        ids = [i for i, target in zip(first.ids, first.targets, strict=True) if target == index]
+    rows, labels = [], models[0].spec.labels
+    truth = truth_of(first.targets, len(labels))  # (n, K)
+    for label, own in zip(labels, truth.T, strict=True):
+        ids = [i for i, shown in zip(first.ids, own, strict=True) if shown]
         if not ids:
             continue
         speeds = np.log2([motions[i].tempo for i in ids])
@@ -283,7 +289,7 @@ def gain_plot(classes: Sequence[ClassGain], colours: Mapping[str, str]) -> Figur
     for row in sorted(shown, key=lambda row: -abs(row.gain))[:NAMED]:
         axes.annotate(
             row.label, (row.variance, row.gain), (4, 4), textcoords="offset points", fontsize=8,
-            color=colours["ink"],
+            color=colours["ink"], rotation=25,
         )  # fmt: skip
     axes.margins(x=0.12, y=0.15)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -337,12 +343,12 @@ def _line(rows: Sequence[RateScore]) -> Line:
     )
 
 
-def _curve_section(rows: Sequence[RateScore], plot: str, chance: float) -> Section:
+def _curve_section(rows: Sequence[RateScore], plot: str, guess: float) -> Section:
     return Section(
         heading="Accuracy against playback rate",
         lead="Clips of neighbours the given number of frames apart. Bands are 95 % intervals over "
         "the videos; large discs and dotted lines mark the rate a model was made for; hollow: some "
-        f"videos are too short and begin again; dashed: chance ({percent(chance)}).",
+        f"videos are too short and begin again; dashed: chance ({percent(guess)}).",
         pictures=(plot,),
         columns=("model", "rate", "top-1", "95 % interval", "videos that begin again"),
         rows=tuple(

@@ -9,7 +9,8 @@ from ... import checkpoint
 from ...data import Decoder, Manifest
 from ...data.unread import MAX_SKIPPED, OnError
 from ...engine.evaluate import evaluate
-from ...engine.held_out import REMEMBERED, trained_on
+from ...engine.held_out import REMEMBERED, targets_of, trained_on
+from ...engine.metrics import truth_of
 from ...engine.runtime import choose_device
 from ...engine.scores import Evaluation
 from ...models import VideoModel
@@ -68,3 +69,8 @@ class Testing:
             )
         finally:
             model.spec = stated
+
+
+def chance(model: VideoModel, manifest: Manifest) -> float:
+    """Top-1 of a guess; with several labels per video that of naming one of them."""
+    return float(truth_of(targets_of(manifest, model), len(model.spec.labels)).mean())
