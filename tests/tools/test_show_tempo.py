@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
 
 from kinema import cli
-from kinema.tools.show.tempo import ClassGain, tempo, trend
+from kinema.tools.show.tempo import ClassGain, Motion, gains, tempo, trend
 from kinema.types import InputSpec, Record
 
 
@@ -92,3 +93,24 @@ def test_the_trend_is_a_line_through_the_classes() -> None:
 def test_three_models_are_too_many(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["show", "tempo", "a", "b", "c", "--data", "d"]) == 2
     assert "one model file or two, not 3" in capsys.readouterr().err
+
+
+def test_a_video_of_several_labels_counts_in_each_of_their_classes() -> None:
+    truth = np.array([[True, True], [True, False], [False, True]])
+    spec = SimpleNamespace(labels=("run", "jump"), activation="sigmoid")
+    model, ids = SimpleNamespace(spec=spec), ("a", "b", "c")
+    unread = np.zeros((0, 2), bool)
+
+    def found(*probs: tuple[float, float]) -> SimpleNamespace:
+        return SimpleNamespace(ids=ids, targets=truth, probs=np.array(probs), unread_targets=unread)
+
+    worse, better = (
+        found((0.9, 0.1), (0.2, 0.8), (0.9, 0.1)),
+        found((0.9, 0.1), (0.9, 0.1), (0.1, 0.9)),
+    )
+    motions = {"a": Motion(8, 1.0), "b": Motion(8, 4.0), "c": Motion(8, 1.0)}
+    run, jump = gains(worse, better, [model, model], motions)
+    assert (run.label, run.videos, run.first, run.second) == ("run", 2, 0.5, 1.0)
+    assert run.variance == pytest.approx(2.0)  # log2: 0 and 2
+    assert (jump.label, jump.videos, jump.variance) == ("jump", 2, 0.0)
+    assert (jump.first, jump.second, jump.gain) == (0.0, 0.5, 0.5)
