@@ -19,7 +19,7 @@ from ...layers.enhancement import MotionEnhancement, ProgressiveEnhancement
 from ...models import VideoModel
 from ...registry import suggest
 from .look import Look, look
-from .page import Section, picture, write_page, write_table
+from .page import Section, picture, titles, write_page, write_table
 from .strips import Strip, chosen, sheet, write_figure
 
 SHOWN = 10  # channels of each kind in a frame
@@ -106,7 +106,7 @@ def show_channels(
     write_page(
         out,
         kind="kinema show channels",
-        title=file.parent.name if file.stem == "model" else file.stem,
+        title=titles([file])[0],
         subtitle=f"{video}, {block}",
         sections=[section],
     )
