@@ -141,6 +141,7 @@ def test_time_steps_of_the_released_models_are_the_default() -> None:
     ("options", "message"),
     [
         ({"flow": "sideways"}, "flow='sideways' must be one of isolation, top_down, bottom_up"),
+        ({"stages": [4, 5]}, "stages: there is no 4; there are res2"),
         ({"stages": ["res6"]}, r"stages: there is no 'res6' \(did you mean .*; there are res2"),
         ({"stages": ["res5", "res4"]}, "must name one or more .* from shallow to deep"),
         ({"stages": []}, "must name one or more of res2"),

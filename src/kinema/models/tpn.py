@@ -108,7 +108,7 @@ def tpn_resnet(
 def _position(stage: str) -> int:
     if stage not in STAGES:
         raise ValueError(
-            f"stages: there is no {stage!r}{suggest(stage, STAGES)}; there are {', '.join(STAGES)}"
+            f"stages: there is no {stage!r}{suggest(str(stage), STAGES)}; there are {', '.join(STAGES)}"
         )
     return list(STAGES).index(stage)
 
