@@ -107,9 +107,8 @@ def tpn_resnet(
 
 def _position(stage: str) -> int:
     if stage not in STAGES:
-        raise ValueError(
-            f"stages: there is no {stage!r}{suggest(str(stage), STAGES)}; there are {', '.join(STAGES)}"
-        )
+        known = f"{suggest(str(stage), STAGES)}; there are {', '.join(STAGES)}"
+        raise ValueError(f"stages: there is no {stage!r}{known}")
     return list(STAGES).index(stage)
 
 
