@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from torch import Tensor, nn
 
-from .resnet import RESNETS, Bottleneck, ResNet, Site
+from .resnet import RESNETS, BasicBlock, Bottleneck, ResidualBlock, ResNet, Site
 from .streaming import State
 from .time_conv import TimeConv
 
 INFLATED_STAGES = (3, 4)
 
 
-class SlowBottleneck(Bottleneck):
-    """A bottleneck whose first convolution is 3x1x1 instead of 1x1 (arXiv:1812.03982, table 1)."""
-
-    def add_convs(self, site: Site) -> None:
-        """As in the image network, but for `conv1`."""
-        super().add_convs(site)
-        self.conv1 = TimeConv(site.in_channels, site.width)
+class _Inflated(ResidualBlock):
+    """A block whose first convolution looks at the frames before and behind."""
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Not possible: the first convolution needs the next frame."""
@@ -27,16 +24,53 @@ class SlowBottleneck(Bottleneck):
         )
 
 
-def slow_block(site: Site) -> Bottleneck:
-    """The block of the slow path at a site."""
-    return (SlowBottleneck if site.stage in INFLATED_STAGES else Bottleneck)(site)
+class SlowBottleneck(_Inflated, Bottleneck):
+    """A bottleneck whose first convolution is 3x1x1 instead of 1x1 (arXiv:1812.03982, table 1)."""
+
+    def add_convs(self, site: Site) -> None:
+        """As in the image network, but for `conv1`."""
+        super().add_convs(site)
+        self.conv1 = TimeConv(site.in_channels, site.width)
+
+
+class SlowBasicBlock(_Inflated, BasicBlock):
+    """A basic block whose first convolution is 3x3x3 instead of 3x3.
+
+    As in facebookresearch/SlowFast, whose basic transformation is Tx3x3, 1x3x3.
+    """
+
+    def add_convs(self, site: Site) -> None:
+        """As in the image network, but for `conv1`."""
+        super().add_convs(site)
+        self.conv1 = nn.Conv3d(
+            site.in_channels,
+            site.width,
+            3,
+            stride=(1, site.stride, site.stride),
+            padding=1,
+            bias=False,
+        )
+
+
+_SLOW: Mapping[type[ResidualBlock], type[_Inflated]] = {
+    BasicBlock: SlowBasicBlock,
+    Bottleneck: SlowBottleneck,
+}
+
+
+def slow_block(depth: int) -> Callable[[Site], ResidualBlock]:
+    """Makes the block of the slow path at a site, in a network of that depth."""
+    plain = RESNETS[depth].block
+    return lambda site: (_SLOW[plain] if site.stage in INFLATED_STAGES else plain)(site)
 
 
 def start_as_identity(network: nn.Module) -> None:
-    """Sets the last norm of every bottleneck to zero, so that blocks start as their shortcut."""
+    """Sets the last norm of every block to zero, so that blocks start as their shortcut."""
     for block in network.modules():
         if isinstance(block, Bottleneck):
             nn.init.zeros_(block.bn3.weight)
+        if isinstance(block, BasicBlock):
+            nn.init.zeros_(block.bn2.weight)
 
 
 def slow_resnet(
@@ -44,11 +78,11 @@ def slow_resnet(
 ) -> ResNet:
     """The 3D ResNet of a depth that keeps T and looks at neighbouring frames in res4 and res5.
 
-    Every block of these two stages has a 3x1x1 convolution in front; everything else is the image
-    network, so its weights load, inflated.
+    Every block of these two stages begins with a convolution over three frames, 3x1x1, or 3x3x3
+    with 18 and 34 layers; everything else is the image network, so its weights load, inflated.
 
     Args:
-        depth: 50, 101 or 152.
+        depth: 18, 34, 50, 101 or 152.
         in_channels: C of the clip.
         width: see `ResNet`.
         zero_init: the last norm of every block starts at zero, so that blocks start as the identity
@@ -57,7 +91,7 @@ def slow_resnet(
     """
     backbone = ResNet(
         RESNETS[depth].depths,
-        block=slow_block,
+        block=slow_block(depth),
         in_channels=in_channels,
         width=width,
     )

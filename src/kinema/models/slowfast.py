@@ -108,7 +108,7 @@ class SlowFastResNet(nn.Module):
         self.alpha, self.slow_frames = alpha, slow_frames
         self.slow = ResNet(
             RESNETS[depth].depths,
-            block=slow_block,
+            block=slow_block(depth),
             in_channels=in_channels,
             width=width,
             joined={stage: FUSION_RATIO * channels for stage, channels in inputs.items()},

@@ -21,7 +21,7 @@ def slowonly_resnet(
     width: int = 64,
     zero_init: bool = False,
 ) -> VideoModel:
-    """A ResNet with 3x1x1 convolutions in res4 and res5, over clips of neighbouring frames.
+    """A ResNet with convolutions over time in res4 and res5, over clips of neighbouring frames.
 
     Args:
         depth: of the ResNet.
@@ -35,5 +35,5 @@ def slowonly_resnet(
     return VideoModel(backbone, ClipHead(backbone.out_channels, num_classes, dropout))
 
 
-for _depth in (50, 101):
+for _depth in (18, 50, 101):
     register_model(f"slowonly_resnet{_depth}")(partial(slowonly_resnet, _depth))

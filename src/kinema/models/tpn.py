@@ -218,11 +218,12 @@ def tpn_tsm_resnet(
     )
 
 
-def _frames50(in_channels: int, width: int) -> ResNet:
-    return frame_resnet(50, in_channels=in_channels, width=width)
+def _frames(depth: int) -> Callable[[int, int], ResNet]:
+    return lambda channels, width: frame_resnet(depth, in_channels=channels, width=width)
 
 
-for _depth in (50, 101):
+for _depth in (18, 50, 101):
     register_model(f"tpn_slowonly_resnet{_depth}")(partial(tpn_slowonly_resnet, _depth))
-register_model("tpn_tsn_resnet50")(partial(tpn_resnet, _frames50, False))
-register_model("tpn_tsm_resnet50")(partial(tpn_tsm_resnet, 50))
+for _depth in (18, 50):
+    register_model(f"tpn_tsn_resnet{_depth}")(partial(tpn_resnet, _frames(_depth), False))
+    register_model(f"tpn_tsm_resnet{_depth}")(partial(tpn_tsm_resnet, _depth))
