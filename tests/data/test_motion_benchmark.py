@@ -22,7 +22,7 @@ from kinema.data.motion_benchmark import (
     make_benchmark,
     read_benchmark,
 )
-from kinema.data.motion_paths import Clip, course
+from kinema.data.motion_paths import Clip, states
 from kinema.data.motion_render import render
 from kinema.data.sampling import SegmentSampler
 from kinema.engine.config import recipes
@@ -47,8 +47,8 @@ def fingerprint(definition: Definition) -> str:
     digest = sha256(json.dumps(to_plain(definition)).encode())
     for split in definition.parts:
         for label in definition.classes:
-            for way in course(definition.clip(split, label, 1, pixels=48)):
-                digest.update((np.rint(way * 1e6) % 1e6).astype(np.int64).tobytes())
+            way = states(definition.clip(split, label, 1, pixels=48))
+            digest.update((np.rint(way * 1e6) % 1e6).astype(np.int64).tobytes())
     return digest.hexdigest()[:16]
 
 
@@ -66,7 +66,7 @@ def test_the_two_of_a_pair_hold_the_same_frames(definition: Definition) -> None:
         for one, other in definition.pairs:
             first = definition.clip(split, one, 3, pixels=32)
             both = [first, replace(first, label=other)]
-            ways = [np.hstack(course(clip)).round(6) for clip in both]
+            ways = [states(clip).round(6) for clip in both]
             rows = [way[np.lexsort(way.T)] for way in ways]
             np.testing.assert_allclose(rows[0], rows[1], atol=1e-5)
             assert not np.allclose(ways[0], ways[1], atol=1e-3)
@@ -77,7 +77,7 @@ def test_single_frames_have_the_uniform_law(definition: Definition, split: str) 
     """Kolmogorov-Smirnov distance of 250 states from the uniform law, per class and coordinate."""
     ranks = np.arange(1, 251)[:, None, None] / 250
     for label in definition.classes:
-        ways = [course(clip)[0] for clip in clips(definition, split, label, 250)]
+        ways = [states(clip) for clip in clips(definition, split, label, 250)]
         rows = np.sort(np.stack(ways)[:, [0, definition.frames // 2, -1]], axis=0)
         assert np.abs(rows - ranks).max() < 0.15  # by chance once in 40,000 distances
 
@@ -124,14 +124,14 @@ def test_a_network_trained_on_single_frames_is_at_chance(definition: Definition)
     assert abs(accuracy(model, *tested) - chance) < 3.3 * (chance * (1 - chance) / count) ** 0.5
     if definition.name == "background":
         correlated = one_frame_each(definition, "correlated", 16, frames=1)
-        assert accuracy(model, *correlated) > 0.6
+        assert accuracy(model, *correlated) > 0.3
 
 
 def test_tempo_tests_at_other_speeds() -> None:
     tempo = benchmark("tempo")
     means = {
         split: [
-            abs(steps(course(clip)[0])[:, 1].mean()) * tempo.frames
+            abs(steps(states(clip))[:, 1].mean()) * tempo.frames
             for clip in clips(tempo, split, "up", 20)
         ]
         for split in tempo.parts
@@ -167,11 +167,11 @@ def test_background_follows_the_class_where_it_says_so() -> None:
         nearest = np.linalg.norm(found[:, :, None] - centres, axis=-1).argmin(-1)
         return float((nearest == np.arange(8)[:, None]).mean())
 
-    assert own("correlated") > 0.5
+    assert own("correlated") > 0.4
     assert own("test") < 0.25
     limits = definition.conditions["correlated"]
-    assert limits.single_frame == pytest.approx(0.9 + 0.1 / 8)
-    assert limits.ceiling == pytest.approx(0.95)  # the pair is seen, and half of it guessed
+    assert limits.single_frame == pytest.approx(0.5 + 0.5 / 8)
+    assert limits.ceiling == pytest.approx(0.75)  # the pair is seen, and half of it guessed
 
 
 def test_more_frames_tell_more_of_a_fast_motion() -> None:
@@ -180,7 +180,7 @@ def test_more_frames_tell_more_of_a_fast_motion() -> None:
     for condition in definition.conditions.values():
         sampler, right = SegmentSampler(condition.frames), 0
         for clip in clips(definition, condition.split, "right", 200):
-            way = course(clip)[0][sampler(clip.frames, np.random.default_rng(0))[0]]
+            way = states(clip)[sampler(clip.frames, np.random.default_rng(0))[0]]
             right += int((steps(way)[:, 0] > 0).all())
         certain = 2 * condition.limit - 1  # the others are no better than a guess
         assert right / 200 >= certain - 0.1
@@ -188,28 +188,16 @@ def test_more_frames_tell_more_of_a_fast_motion() -> None:
         assert right == 200 or condition.frames < 16
 
 
-def test_decoupling_moves_sprite_and_ground() -> None:
+def test_decoupling_has_eight_directions_of_one_speed_each() -> None:
     definition = benchmark("decoupling")
-    towards = {"right": (0, 1), "left": (0, -1), "down": (1, 1), "up": (1, -1)}
+    towards = {"right": (1, 0), "left": (-1, 0), "down": (0, 1), "up": (0, -1)}
     for label in definition.classes:
-        own, under = label.split("_over_")
+        wanted = sum(np.array(towards[part]) for part in label.split("_and_"))
         for clip in clips(definition, "test", label, 3):
-            states, drift = course(clip)
-            for name, way in ((own, states[:, :2]), (under, drift)):
-                axis, sign = towards[name]
-                assert (steps(way)[:, axis] * sign > 0).all()
-                assert steps(way)[:, 1 - axis] == pytest.approx(0, abs=1e-12)
-
-
-def test_a_drifting_ground_is_the_same_ground_elsewhere() -> None:
-    clip = benchmark("decoupling").clip("test", "left_over_right", 0, pixels=48)
-    pictures, shift = render(clip).astype(float), np.rint(course(clip)[1][:, 0] * 48).astype(int)
-    assert shift[12] > 3
-    apart = [
-        np.abs(np.roll(pictures[12], -back, axis=1) - pictures[0]).mean(-1)
-        for back in (shift[12], -shift[12])
-    ]
-    assert np.median(apart[0]) < 5 < np.median(apart[1])  # noise of 3 grey levels
+            way = steps(states(clip))
+            speed = np.abs(way).max()
+            np.testing.assert_allclose(way[:, :2], np.tile(wanted * speed, (31, 1)), atol=1e-12)
+            assert not way[:, 2:].any()
 
 
 @pytest.mark.parametrize(
@@ -228,7 +216,7 @@ def test_long_range_places_its_events(split: str, first: int | None, rest: int |
     for label in definition.classes:
         one, other = (coordinate[name] for name in label.split("_then_"))
         for clip in clips(definition, split, label, 6):
-            away = course(clip)[0]
+            away = states(clip)
             away = np.abs((away - np.median(away, axis=0) + 0.5) % 1 - 0.5) > 1e-6
             starts = {k: int(away[:, k].argmax()) - 1 for k in (one, other)}
             assert away.sum(axis=0).tolist() == [10 if k in starts else 0 for k in range(4)]

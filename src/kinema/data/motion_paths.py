@@ -1,4 +1,4 @@
-"""The way of a motion clip: a sprite on a torus of four dimensions, over a ground that may drift.
+"""The way of a motion clip: a sprite on a torus of four dimensions.
 
 The sprite's state is x, y, angle and size (on a logarithmic scale), each wrapping round. Its start
 is uniform on the torus, so every single frame has the same law whatever the class.
@@ -26,9 +26,8 @@ class Clip:
     """What one clip is made from.
 
     Attributes:
-        label: its class: a direction (`left`); the sprite's direction and the ground's
-            (`left_over_right`); two events one after the other (`shake_then_nod`); or
-            `oscillate_slow`, `oscillate_fast`.
+        label: its class: a direction (`left`); two at once (`left_and_up`); two events one
+            after the other (`shake_then_nod`); or `oscillate_slow`, `oscillate_fast`.
         key: seed, split, class, index: the source of everything random in it.
         size: side in pixels.
         frames: how many.
@@ -37,7 +36,6 @@ class Clip:
         own_ground: chance that the ground is that of the class.
         ground: which ground belongs to the class.
         grounds: how many grounds there are.
-        grain: height of the ground's texture in grey levels.
         event: length of each of two events, as a share of the clip.
         swing: how far an event goes at most, in rounds.
         gap: shortest and longest rest between them, as a share of the time they leave.
@@ -53,27 +51,25 @@ class Clip:
     own_ground: float
     ground: int
     grounds: int
-    grain: float = 10.0
     event: float = 0.5
     swing: float = 0.3
     gap: Range = (1.0, 1.0)
     before: Range = (0.0, 0.0)
 
 
-def course(clip: Clip) -> tuple[Floats, Floats]:
-    """Where sprite and ground are in each frame.
+def states(clip: Clip) -> Floats:
+    """Where the sprite is in each frame.
 
     x runs to the right, y down, the angle clockwise, the size from small to large. With the same
     key the two classes of a reversal pair give the same rows in opposite order.
 
     Returns:
-        states (frames, 4) of the sprite: x, y, angle and size, each in [0, 1) and wrapping; drift
-        (frames, 2) of the ground from where it was drawn: x and y, in rounds.
+        (frames, 4): x, y, angle and size, each in [0, 1) and wrapping.
     """
     rng = np.random.default_rng((*clip.key, 0))
     start, speed, turn = rng.random(4), rng.uniform(*clip.speed), rng.random()
     gap, before = rng.uniform(*clip.gap), rng.uniform(*clip.before)
-    n, drift = clip.frames, np.zeros((clip.frames, 2))
+    n = clip.frames
     if clip.label in PERIODS:
         way = _swing(n, PERIODS[clip.label], turn)
     elif "_then_" in clip.label:
@@ -84,16 +80,8 @@ def course(clip: Clip) -> tuple[Floats, Floats]:
         else:
             way = _then(n, second, first, length, reach, gap, 1.0 - before)[::-1]
     else:
-        own, _, under = clip.label.partition("_over_")
-        way = _line(n, own, speed)
-        if under:
-            drift = _line(n, under, rng.uniform(*clip.speed))[:, :2]
-    return np.asarray((start + way) % 1.0), drift
-
-
-def states(clip: Clip) -> Floats:
-    """The sprite's way alone, see `course`."""
-    return course(clip)[0]
+        way = sum((_line(n, part, speed) for part in clip.label.split("_and_")), np.zeros((n, 4)))
+    return np.asarray((start + way) % 1.0)
 
 
 def _line(n: int, direction: str, speed: float) -> Floats:

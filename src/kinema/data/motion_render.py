@@ -9,13 +9,14 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from .motion_paths import Clip, Floats, course
+from .motion_paths import Clip, Floats, states
 
 SMALLEST, LARGEST = 0.5, 1.0  # diameter of the sprite over the side of the picture
 TEXTURE = 128  # side of the sprite's own picture; fine enough to be read without interpolation
 EDGE = 12.0  # steepness of the sprite's edge
 NOISE = 3.0  # grey levels
 TINT = 20.0  # of the ground, grey levels
+GRAIN = 10.0  # height of the ground's texture, grey levels
 DARK, BRIGHT = (0, 90), (170, 255)  # of the sprite's colours, grey levels
 CODEC = {"crf": "20", "preset": "veryfast", "g": "1", "threads": "1"}
 
@@ -28,14 +29,11 @@ def render(clip: Clip) -> NDArray[np.uint8]:
     colours, mask = _sprite(rng)  # (S, S, 3), (S, S)
     texture = np.concatenate([colours * mask[..., None], mask[..., None]], axis=-1)
     noise = NOISE * rng.standard_normal((clip.frames, clip.size, clip.size, 1), dtype=np.float32)
-    states, drift = course(clip)
     pictures = np.empty((clip.frames, clip.size, clip.size, 3), dtype=np.float32)
-    shifts = np.rint(drift * clip.size).astype(int)  # (T, 2): x, y
-    for picture, grains, state, (right, down) in zip(pictures, noise, states, shifts, strict=True):
-        behind = np.roll(ground, (down, right), axis=(0, 1))
+    for picture, grains, state in zip(pictures, noise, states(clip), strict=True):
         layer = _place(texture, state, clip.size)  # (H, W, 4): colour times cover, cover
-        np.add(behind, grains, out=picture)
-        picture -= behind * layer[..., 3:]
+        np.add(ground, grains, out=picture)
+        picture -= ground * layer[..., 3:]
         picture += layer[..., :3]
     return pictures.clip(0, 255, out=pictures).round().astype(np.uint8)
 
@@ -102,7 +100,7 @@ def _ground(clip: Clip, which: int, rng: np.random.Generator) -> NDArray[np.floa
         fx, fy = round(length * np.cos(lean)), round(length * np.sin(lean))
         pattern += np.cos(2 * np.pi * (fx * x + fy * y + rng.random())) / 2
     tint = rng.uniform(0.6, 1.0, 3)
-    return (colour + clip.grain * pattern[..., None] * tint).clip(0, 255).astype(np.float32)
+    return (colour + GRAIN * pattern[..., None] * tint).clip(0, 255).astype(np.float32)
 
 
 def _waves(
