@@ -11,7 +11,7 @@ import torch
 
 from kinema import cli, load
 from kinema.tools.show.channels import channel_weights, check_block
-from kinema.tools.show.similarity import alike, resemblance
+from kinema.tools.show.similarity import alike, resemblance, show_similarity
 
 
 def test_frames_are_compared_in_the_channels_that_are_alive() -> None:
@@ -48,6 +48,17 @@ def test_two_models_stand_beside_each_other(
     assert "layer4.1.before" in capsys.readouterr().out
     assert cli.main([*words, "--blocks", "layer3.7", "--device", "cpu"]) == 2
     assert "no block 'layer3.7'" in capsys.readouterr().err
+
+
+def test_similarities_are_means_over_all_videos(
+    files: dict[str, Path], videos: Path, tmp_path: Path
+) -> None:
+    one, other = sorted((videos / "test" / "left").glob("*.mp4"))[:2]
+    alone = [show_similarity([files["tein"]], video, tmp_path) for video in (one, other)]
+    both = show_similarity([files["tein"]], one, tmp_path, also=[other])
+    for row, first, second in zip(both, *alone, strict=True):
+        assert row.similarity == pytest.approx((first.similarity + second.similarity) / 2, abs=1e-6)
+    assert "mean of 2 videos" in (tmp_path / "page.html").read_text()
 
 
 @pytest.mark.parametrize("name", ["tdrl", "tein"])

@@ -18,6 +18,10 @@ def arguments(parser: ArgumentParser) -> None:
         "video", metavar="VIDEO", type=to_path, help="a video file, folder of frames or URL"
     )
     parser.add_argument(
+        "--also", metavar="VIDEO", nargs="+", type=to_path, default=(),
+        help="further videos: similarities are means over all, maps are of the first",
+    )  # fmt: skip
+    parser.add_argument(
         "--blocks", metavar="A,B,...",
         help="residual blocks, such as layer3.1 (the last of each of the last three stages)",
     )  # fmt: skip
@@ -37,6 +41,7 @@ def run(args: Namespace) -> int:
         args.models,
         args.video,
         args.out,
+        also=args.also,
         blocks=tuple(args.blocks.split(",")) if args.blocks else (),
         device=args.device,
         decoder=args.decoder,
@@ -57,5 +62,7 @@ VERB = Verb(
         "kinema show similarity runs/tdrl/model.safetensors clip.mp4",
         "kinema show similarity runs/without/model.safetensors runs/with/model.safetensors "
         "clip.mp4 --blocks layer3.1,layer4.1 --out show/loss",
+        "kinema show similarity runs/without/model.safetensors runs/with/model.safetensors "
+        "test/one.mp4 --also test/*.mp4",
     ),
 )

@@ -20,6 +20,7 @@ from ...data import Decoder
 from ...engine.runtime import choose_device
 from ...losses.diversity import frame_similarity, last_temporal_taps
 from ...models import VideoModel
+from ...progress import Progress
 from ...registry import suggest
 from .look import Look, look
 from .page import Section, picture, titles, write_page, write_table
@@ -32,14 +33,14 @@ WORDS = {"before": "before the temporal module", "temporal": "behind it"}
 
 @dataclass(frozen=True, kw_only=True)
 class Resemblance:
-    """How alike the frames of a clip are at one tap.
+    """How alike the frames of a clip are at one tap, or those of several clips on average.
 
     Attributes:
         model: short name.
         tap: of the map.
         place: `before` the temporal module or behind it, `temporal`.
         similarity: mean of the matrix over all pairs of different frames; nan where it has none.
-        matrix: (T, T), see `alike`.
+        matrix: (T, T), see `alike`; the mean over the videos where there are several.
     """
 
     model: str
@@ -54,6 +55,7 @@ def show_similarity(
     video: Path,
     out: Path,
     *,
+    also: Sequence[Path] = (),
     blocks: Sequence[str] = (),
     device: str | None = None,
     decoder: Decoder = "pyav",
@@ -64,7 +66,8 @@ def show_similarity(
 
     Args:
         files: one or two model files.
-        video: a file or a folder of frames.
+        video: a file or a folder of frames; the maps are of this one.
+        also: further videos; similarities are means over all of them.
         out: folder for one picture per block (`layer4.1.png`), similarity.csv and page.html.
         blocks: such as `layer3.1`; (): the last of each of the last three stages, of the first
             model.
@@ -89,6 +92,19 @@ def show_similarity(
         for name, features in zip(names, maps, strict=True)
         for tap in taps
     }
+    if also:
+        matrices = {place: [row.matrix] for place, row in found.items()}
+        with Progress("videos", len(also)) as progress:
+            for other in also:
+                for name, model in zip(names, models, strict=True):
+                    features = _maps(model, look(model, other, decoder=decoder), taps)
+                    for tap in taps:
+                        matrices[name, tap].append(alike(features[tap]))
+                progress.advance()
+        found = {
+            (name, tap): _resemblance(name, tap, torch.stack(several).nanmean(0))
+            for (name, tap), several in matrices.items()
+        }
     rows = list(found.values())
     write_table(
         out / "similarity.csv",
@@ -114,7 +130,8 @@ def show_similarity(
         out,
         kind="kinema show similarity",
         title=" and ".join(names),
-        subtitle=f"{video}, {', '.join(blocks)}",
+        subtitle=f"{video}, {', '.join(blocks)}"
+        + (f"; similarities: mean of {1 + len(also)} videos" if also else ""),
         sections=[section],
     )
     return rows
@@ -122,7 +139,10 @@ def show_similarity(
 
 def resemblance(model: str, tap: str, x: Tensor) -> Resemblance:
     """How alike the frames of a map (1, C, T, H, W) are."""
-    matrix = alike(x)
+    return _resemblance(model, tap, alike(x))
+
+
+def _resemblance(model: str, tap: str, matrix: Tensor) -> Resemblance:
     others = matrix[~torch.eye(len(matrix), dtype=torch.bool)]
     return Resemblance(
         model=model,
