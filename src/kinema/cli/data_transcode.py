@@ -5,9 +5,8 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from .verb import Verb
+from .verb import Verb, print_failed
 
-SHOWN = 5
 SIZES = ("bytes_before", "bytes_after")
 
 
@@ -45,10 +44,7 @@ def run(args: Namespace) -> int:
         print(f"{frames:,} frames, {before / 2**20:.1f} MiB became {after / 2**20:.1f} MiB")
     if done.renamed:
         print(f"{done.renamed} copies end in .mp4 where the original does not")
-    for one in done.failed[:SHOWN]:
-        print(f"  {one.error}")
-    if len(done.failed) > SHOWN:
-        print(f"  and {len(done.failed) - SHOWN} more")
+    print_failed(done.failed)
     return 0
 
 

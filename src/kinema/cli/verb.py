@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..data.copies import Written
+
+SHOWN = 5  # failures that are printed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,3 +96,11 @@ def whole_numbers(option: str, text: str) -> tuple[int, ...]:
     if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
         raise ValueError(f"{option} {text} must be whole numbers from 1 on, such as 4,8,16")
     return tuple(sorted({int(part) for part in parts}))
+
+
+def print_failed(failed: Sequence[Written]) -> None:
+    """Names the first videos of which nothing could be made, and says why."""
+    for one in failed[:SHOWN]:
+        print(f"  {one.error}")
+    if len(failed) > SHOWN:
+        print(f"  and {len(failed) - SHOWN} more")

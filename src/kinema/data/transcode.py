@@ -6,7 +6,6 @@ on the original would have seen, at the same times; what cannot be read whole is
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -19,17 +18,14 @@ import av
 import numpy as np
 
 from ..files import atomic
-from ..plain import to_plain
-from ..progress import Progress
 from ..types import Record
-from .processes import spread
+from .copies import Copied, Written, claim, copy_all, every_frame, native_side
 from .readers import VIDEO_ENDINGS, Reader, VideoError, open_reader
 
 SETTINGS_FILE = "transcode.json"
 MP4_ENDINGS = frozenset((".mp4", ".m4v", ".mov"))  # kept; every other ending becomes .mp4
 LIST_ENDINGS = frozenset((".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml"))
 TICK = Fraction(1, 360_000)  # seconds; whole numbers of it for 24, 25, 30, 50, 60 and their /1.001
-CHUNK = 256  # frames in memory at a time
 SLACK = 1e-4  # seconds a time may move by; containers count in milliseconds and less
 
 
@@ -68,36 +64,16 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Written:
-    """What became of one video; `error` is empty where there is a copy."""
-
-    source: Path
-    frames: int = 0
-    bytes_before: int = 0
-    bytes_after: int = 0
-    error: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Transcoded:
+class Transcoded(Copied):
     """What a run did.
 
     Attributes:
-        written: the videos of this run, copied or failed, by name.
-        skipped: how many copies were there already.
         copied: lists and tables copied beside the videos.
         renamed: how many copies end in `.mp4` where the original did not.
     """
 
-    written: tuple[Written, ...]
-    skipped: int
     copied: int
     renamed: int
-
-    @property
-    def failed(self) -> tuple[Written, ...]:
-        """The videos without a copy."""
-        return tuple(one for one in self.written if one.error)
 
 
 def transcode(
@@ -133,22 +109,12 @@ def transcode(
     jobs = _jobs(source, out, encoding, files)
     if not jobs:
         raise ValueError(f"{source} holds no videos ({', '.join(sorted(VIDEO_ENDINGS))})")
-    _claim(encoding, out)
+    claim(encoding, out / SETTINGS_FILE, "videos of another encoding")
     copied = sum(_copy(source / name, out / name) for name in files if _is_list(name))
-    missing = [job for job in jobs if not job.target.exists()]
-    written = []
-    with (
-        Progress("transcode", len(missing), shown=shown and bool(missing)) as progress,
-        closing(spread(_write, missing, workers=workers, crashed=_crashed)) as results,
-    ):
-        failed = 0
-        for one in results:
-            written.append(one)
-            failed += bool(one.error)
-            progress.advance(note=f"{failed} failed" if failed else "")
+    done = copy_all("transcode", _write, jobs, workers=workers, shown=shown)
     return Transcoded(
-        written=tuple(sorted(written, key=lambda one: one.source)),
-        skipped=len(jobs) - len(missing),
+        written=done.written,
+        skipped=done.skipped,
         copied=copied,
         renamed=sum(job.source.name != job.target.name for job in jobs),
     )
@@ -184,20 +150,6 @@ def _jobs(source: Path, out: Path, encoding: Encoding, files: list[Path]) -> lis
     return jobs
 
 
-def _claim(encoding: Encoding, out: Path) -> None:
-    """Stores the encoding in the folder, or finds the same one there."""
-    wanted, file = to_plain(encoding), out / SETTINGS_FILE
-    if file.exists():
-        found = json.loads(file.read_text(encoding="utf-8"))
-        if found != wanted:
-            raise ValueError(
-                f"{out} holds videos of another encoding ({found}, asked for is {wanted}); choose "
-                "another folder, or delete this one"
-            )
-    with atomic(file) as temporary:
-        temporary.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
-
-
 def _copy(source: Path, target: Path) -> bool:
     if target.exists():
         return False
@@ -218,14 +170,10 @@ def _write(job: Job) -> Written:
     return Written(source=job.source, frames=frames, bytes_before=before, bytes_after=after)
 
 
-def _crashed(job: Job) -> Written:
-    return Written(source=job.source, error=f"{job.source}: the decoder crashed on it")
-
-
 def _encode(job: Job, path: Path) -> int:
     """Writes the copy under a temporary name and makes sure of its frames; returns their number."""
     record, encoding = Record(job.source.name, job.source, None), job.encoding
-    short_side = min(encoding.short_side, _short_side(record))
+    short_side = min(encoding.short_side, native_side(record) // 2 * 2)
     with (
         closing(open_reader(record, short_side=short_side)) as reader,
         av.open(str(path), "w", format="mp4") as container,
@@ -252,16 +200,9 @@ def _encode(job: Job, path: Path) -> int:
     return len(times)
 
 
-def _short_side(record: Record) -> int:
-    with closing(open_reader(record)) as reader:
-        height, width = reader.read([0]).shape[2:]
-    return int(min(height, width)) // 2 * 2
-
-
 def _frames(reader: Reader) -> Iterator[av.VideoFrame]:
     """All frames, with even sides: an odd last row or column is left out, as H.264 needs."""
-    for begin in range(0, len(reader), CHUNK):
-        for pixels in reader.read(range(begin, min(begin + CHUNK, len(reader)))):  # (C, H, W)
-            height, width = (side // 2 * 2 for side in pixels.shape[1:])
-            picture = pixels[:, :height, :width].permute(1, 2, 0).contiguous().numpy()
-            yield av.VideoFrame.from_ndarray(picture, format="rgb24")
+    for pixels in every_frame(reader):  # (C, H, W)
+        height, width = (side // 2 * 2 for side in pixels.shape[1:])
+        picture = pixels[:, :height, :width].permute(1, 2, 0).contiguous().numpy()
+        yield av.VideoFrame.from_ndarray(picture, format="rgb24")
