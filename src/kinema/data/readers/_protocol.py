@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -72,6 +73,20 @@ def check_indices(path: Path | str, indices: Sequence[int], count: int) -> None:
     for index in indices:
         if not 0 <= index < count:
             raise VideoError(path, int(index), f"the video has {count} frames, 0 to {count - 1}")
+
+
+def stack_frames(path: Path | str, frames: Mapping[int, Tensor], indices: Sequence[int]) -> Tensor:
+    """The frames (C, H, W) of these indices, one after the other: (len(indices), C, H, W).
+
+    Raises:
+        VideoError: for a frame of another size than the first.
+    """
+    shape = frames[int(indices[0])].shape
+    for index, frame in frames.items():
+        if frame.shape != shape:
+            cause = f"has shape {tuple(frame.shape)}, unlike the others: {tuple(shape)}"
+            raise VideoError(path, index, cause)
+    return torch.stack([frames[int(i)] for i in indices])
 
 
 def stretch(

@@ -14,13 +14,12 @@ from pathlib import Path
 
 import av
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ._index_cache import IndexCache
 from ._packets import REORDERED, PacketIndex, StampError, VideoPacket, index_packets
-from ._protocol import PATIENCE, VideoError, check_indices, stretch
+from ._protocol import PATIENCE, VideoError, check_indices, stack_frames, stretch
 from ._scaler import Scaler
 from ._scan import damaged, scan
 from ._stream import OpenStream, reason
@@ -118,7 +117,7 @@ class PyAVReader:
             self._index = self._keep_index(self._count_frames(wanted[0]))
             check_indices(self.path, [self._first + i for i in wanted], len(self._index.stamps))
             frames = self._collect(wanted)
-        return torch.stack([frames[int(i)] for i in indices])
+        return stack_frames(self.path, frames, indices)
 
     def close(self) -> None:
         """Closes the file."""

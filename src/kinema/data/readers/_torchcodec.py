@@ -16,12 +16,11 @@ from types import ModuleType
 
 import av
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ._index_cache import IndexCache
-from ._protocol import PATIENCE, VideoError, check_indices
+from ._protocol import PATIENCE, VideoError, check_indices, stack_frames
 from ._pyav import PyAVReader
 from ._scaler import Scaler
 from ._source import source
@@ -111,7 +110,7 @@ class TorchcodecReader:
         if not len(indices):
             raise VideoError(self.path, None, "no frame was asked for")
         frames = {i: self._frame(i) for i in sorted({int(i) for i in indices})}
-        return torch.stack([frames[int(i)] for i in indices])
+        return stack_frames(self.path, frames, indices)
 
     def close(self) -> None:
         """Closes the file."""
