@@ -21,6 +21,7 @@ from kinema.engine.config import (
 )
 from kinema.losses import CrossEntropyConfig
 from kinema.models import create_model
+from kinema.types import MOTION_STATISTICS
 
 RECIPE = Recipe(
     model="tsm_resnet18", phases=(Phase(frames=8, epochs=10, batch=32, lr=0.02, lr_batch=64),)
@@ -54,6 +55,17 @@ def test_override_reads_the_type_of_the_field(assignment, read, value):
 def test_overrides_are_checked_together():
     changed = override(RECIPE, ["phases.0.epochs=0", "phases.0.steps=100"])
     assert (changed.phases[0].length, changed.phases[0].unit) == (100, "steps")
+
+
+@pytest.mark.parametrize("modality", ["flow", "rgb_diff"])
+def test_another_modality_brings_its_own_statistics(modality):
+    changed = override(RECIPE, [f"input.modality={modality}", "input.stack=5"]).input
+    assert changed == replace(RECIPE.input, modality=modality, stack=5, mean=(), std=())
+    assert (changed.mean, changed.std) == MOTION_STATISTICS
+    whole = override(RECIPE, [f"input={{modality: {modality}, mean: [0.4]}}"]).input
+    assert (whole.mean, whole.std) == ((0.4,), MOTION_STATISTICS[1])
+    mine = override(RECIPE, ["input.mean=[0.1, 0.2, 0.3]", "input.modality=rgb"]).input
+    assert (mine.mean, mine.std) == ((0.1, 0.2, 0.3), RECIPE.input.std)
 
 
 @pytest.mark.parametrize(

@@ -287,7 +287,8 @@ def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
         recipe: stays as it is.
         assignments: `path=value`, applied in order: `optim.momentum=0.95`, `phases.0.lr=0.1` or
             `phases[0].lr=0.1`, `model_args.width=16`, `eval=10x3`. Values are YAML: `[20, 40]`,
-            `true`, `null`.
+            `true`, `null`. With another `input.modality` mean and deviation are the usual ones of
+            that, unless they are given too.
 
     Raises:
         ValueError: naming the path, the value and the rule, with the closest known names.
@@ -305,6 +306,11 @@ def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
         if keys[0] == "input":
             whole = _read_value(text, path) if len(keys) == 1 else keys[1]
             given |= set(whole) if isinstance(whole, dict) else {str(whole)}
+    assert isinstance(plain, dict)
+    fed = plain["input"]
+    if isinstance(fed, dict) and fed.get("modality") != recipe.input.modality:
+        usual: dict[str, JSON] = {name: [] for name in ("mean", "std") if name not in given}
+        plain = {**plain, "input": {**fed, **usual}}
     changed = _from_plain(plain)
     _check_used(changed, given)
     return changed
