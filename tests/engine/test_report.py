@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import json
 import re
 from html.parser import HTMLParser
+from io import BytesIO
 from pathlib import Path
 
 import av
@@ -13,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
+from matplotlib.image import imread, imsave
 
 from kinema.engine.mistakes import film_strip, rank_mistakes
 from kinema.engine.report import write_report
@@ -153,15 +156,23 @@ def test_a_missing_video_is_a_note_and_a_present_one_a_picture(tmp_path: Path) -
     assert "clip1.mp4" in page
 
 
-def test_film_strip_shows_four_frames_in_order(tmp_path: Path) -> None:
-    import base64
-    import io
+def test_film_strip_of_stored_flow_is_in_colours(tmp_path: Path) -> None:
+    for plane, level in (("x", 255), ("y", 128)):
+        for number in (1, 2):
+            grey = np.full((24, 24), level, np.uint8)
+            imsave(tmp_path / f"flow_{plane}_0000{number}.jpg", grey, cmap="gray", vmin=0, vmax=255)
+    data = base64.b64decode(film_strip(tmp_path, 0.0, 0.1).partition(",")[2])
+    red, green, blue = imread(BytesIO(data), format="jpg").reshape(-1, 3).mean(axis=0)
+    assert red > 240  # to the right
+    assert green == pytest.approx(64, abs=6)
+    assert blue == pytest.approx(64, abs=6)
 
-    from matplotlib.image import imread
+
+def test_film_strip_shows_four_frames_in_order(tmp_path: Path) -> None:
 
     write_video(tmp_path / "v.mp4")
     uri = film_strip(tmp_path / "v.mp4", 0.0, 0.9)
-    picture = imread(io.BytesIO(base64.b64decode(uri.partition(",")[2])), format="jpg")
+    picture = imread(BytesIO(base64.b64decode(uri.partition(",")[2])), format="jpg")
     assert picture.shape == (96, 4 * 96, 3)
     means = [float(picture[:, 96 * i + 20 : 96 * i + 76].mean()) for i in range(4)]
     assert means == pytest.approx([20, 80, 140, 200], abs=6)  # frames 0, 3, 6, 9

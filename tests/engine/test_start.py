@@ -99,15 +99,24 @@ def test_official_shapes_of_resnet50(imagenet):
     assert report.parameters == (23_508_032, 5 * 2049)
 
 
-def test_imagenet_fits_the_stem_to_flow(imagenet):
+@pytest.mark.parametrize(("modality", "channels"), [("flow", 10), ("rgb_diff", 15)])
+def test_imagenet_fits_the_stem_to_other_channels(modality, channels, imagenet, tmp_path):
+    """Every channel gets the mean over red, green and blue; so it is from a model file of RGB."""
     _, state = imagenet("resnet18")
-    flow = InputSpec(modality="flow", stack=5, mean=(0.5,), std=(0.25,))
-    model = small(input=flow)
+    spec = InputSpec(modality=modality, stack=5)
+    model = small(input=spec)
     report = start_from(model, "imagenet")
     assert report.fitted == ("backbone.conv1.weight",)
-    mean = state["conv1.weight"].mean(1)
-    assert model.backbone.conv1.weight.shape[1] == 10
-    torch.testing.assert_close(model.backbone.conv1.weight[:, 7], mean)
+    mean = state["conv1.weight"].mean(1, keepdim=True)
+    fitted = model.backbone.conv1.weight
+    assert fitted.shape[1] == channels
+    torch.testing.assert_close(fitted, mean.expand_as(fitted))
+    colours = small(labels=["a", "b"])
+    start_from(colours, "imagenet")
+    checkpoint.save(colours, tmp_path / "rgb.safetensors")
+    other = small(input=spec)
+    start_from(other, str(tmp_path / "rgb.safetensors"))
+    assert torch.equal(other.backbone.conv1.weight, fitted)
 
 
 def test_imagenet_of_another_width_is_told_in_one_line(imagenet):

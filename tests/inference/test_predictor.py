@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import av
 import numpy as np
 import pytest
@@ -132,15 +134,18 @@ def test_a_missing_video_is_named(model):
         Predictor(model).predict("nowhere.mp4")
 
 
-def test_a_flow_model_refuses_rgb(frames, video):
-    spec = InputSpec(
-        modality="flow", stack=5, frames=2, resize=32, crop=24, mean=(0.5,), std=(0.2,)
-    )
+def test_a_model_of_flow_takes_videos_and_frames(video):
+    """Both have the same frames here, and so the same flow."""
+    pytest.importorskip("cv2", reason="OpenCV (extra flow) is not installed")
+    spec = InputSpec(modality="flow", stack=5, frames=2, resize=32, crop=24)
     predictor = Predictor(create_model("tsm_resnet18", labels=LABELS, width=8, input=spec))
-    with pytest.raises(ValueError, match="this model reads flow"):
-        predictor.predict(frames)
-    with pytest.raises(VideoError, match="flow is read from a folder"):
-        predictor.predict(video)
+    with closing(open_reader(Record("v", video, None))) as reader:
+        frames = reader.read(range(len(reader))).movedim(1, -1).numpy()
+    a, b = predictor.predict(video), predictor.predict(frames, fps=20)
+    assert torch.equal(a.scores, b.scores)
+    assert (a.start, a.end) == pytest.approx((b.start, b.end))
+    with pytest.raises(VideoError, match=r"\[frames in memory\]: has one frame; flow is what"):
+        predictor.predict(frames[:1])
 
 
 def test_settings(model):

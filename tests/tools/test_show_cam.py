@@ -80,6 +80,20 @@ def test_the_film_goes_from_frame_to_frame(files: dict[str, Path], videos: Path)
     assert np.array_equal(overlay(shown.film[0], np.zeros((32, 32), np.float32)), shown.film[0])
 
 
+def test_a_model_of_flow_is_shown_the_flow_in_colours(videos: Path) -> None:
+    pytest.importorskip("cv2", reason="OpenCV (extra flow) is not installed")
+    spec = InputSpec(modality="flow", stack=2, frames=3, resize=32, crop=32)
+    model = create_model("tsn_resnet18", labels=["a", "b"], input=spec, width=8).eval()
+    shown = look(model, next((videos / "test" / "left").glob("*.mp4")), film=True)
+    assert shown.clip.shape == (1, 4, 3, 32, 32)
+    assert shown.pictures.shape == (3, 32, 32, 3)
+    assert shown.film_places.tolist() == list(range(shown.places[0], shown.places[-1] + 1))
+    assert shown.pictures.max() == 255  # at rest, white
+    assert shown.pictures.min() < 200  # something moves
+    cam, _ = grad_cam(model, shown.clip, 1, "layer4")
+    assert cam.min() >= 0
+
+
 def test_the_command_writes_a_film_and_a_sheet(
     files: dict[str, Path], videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

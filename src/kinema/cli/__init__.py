@@ -14,6 +14,7 @@ from ..registry import suggest
 from . import (
     convert,
     data_check,
+    data_flow,
     data_make,
     data_transcode,
     demo,
@@ -37,6 +38,7 @@ VERBS: tuple[Verb, ...] = (
     data_make.VERB,
     data_check.VERB,
     data_transcode.VERB,
+    data_flow.VERB,
     models.VERB,
     recipes.VERB,
     train.VERB,
@@ -52,7 +54,7 @@ VERBS: tuple[Verb, ...] = (
     doctor.VERB,
 )
 GROUPS = {
-    "data": "make, check and transcode data sets",
+    "data": "make, check and transcode data sets, and compute their optical flow",
     "show": "look at models: what they need, where they look, what they keep",
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..plain import from_plain, to_plain
 from ..progress import Progress
-from ..types import Record
+from ..types import Modality, Record
 from .likeness import code_of, look_indices
 from .processes import spread
 from .readers import (
@@ -20,6 +20,7 @@ from .readers import (
     Reader,
     VideoError,
     index_cache,
+    is_flow_folder,
     open_reader,
     write_indexes,
 )
@@ -63,11 +64,12 @@ def examine(record: Record, indexes: IndexCache | None = None) -> Facts:
     indexes = indexes or index_cache()
     facts = Facts(bytes=_bytes(record.path))
     try:
-        with closing(open_reader(record, cache=indexes)) as reader:
+        kind: Modality = "flow" if is_flow_folder(record.path) else "rgb"
+        with closing(open_reader(record, kind, cache=indexes)) as reader:
             facts = replace(facts, frames=len(reader), fps=reader.fps)
             height, width = reader.read([0]).shape[2:]
         facts = replace(facts, width=int(width), height=int(height))
-        with closing(open_reader(record, short_side=SIDE, cache=indexes)) as reader:
+        with closing(open_reader(record, kind, short_side=SIDE, cache=indexes)) as reader:
             first, last = reader.times([0, len(reader) - 1])
             code = _decode_all(reader)
         seconds = float(last - first) + 1 / facts.fps

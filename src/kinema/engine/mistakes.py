@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.image import imsave
 
-from ..data.readers import VideoError, open_reader
+from ..data.flow import flow_colours
+from ..data.readers import VideoError, is_flow_folder, open_reader
 from ..types import Record
 from .metrics import Ints
 from .scores import Scores
@@ -70,12 +71,20 @@ def rank_mistakes(scores: Scores) -> Sequence[int]:
 
 
 def film_strip(path: Path, start: float, end: float) -> str:
-    """Four frames between two times in seconds, side by side, as the data URI of a JPEG."""
-    with closing(open_reader(Record(str(path), path, None), short_side=HEIGHT)) as reader:
+    """Four frames between two times in seconds, side by side, as the data URI of a JPEG.
+
+    Of a folder of flow: in colours.
+    """
+    stored = is_flow_folder(path)
+    record = Record(str(path), path, None)
+    opened = open_reader(record, "flow" if stored else "rgb", short_side=HEIGHT)
+    with closing(opened) as reader:
         last = len(reader) - 1
         times = np.linspace(start, end, FRAMES)
         indices = [min(max(round(t * reader.fps), 0), last) for t in times]
         frames = reader.read(indices)  # (4, C, H, W)
+    if stored:
+        frames = flow_colours(frames)
     picture = np.concatenate([f.movedim(0, -1).numpy() for f in frames], axis=1)  # (H, 4*W, C)
     buffer = BytesIO()
     imsave(buffer, picture, format="jpg", pil_kwargs={"quality": 80})

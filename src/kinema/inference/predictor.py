@@ -24,6 +24,7 @@ from ..data import (
     open_reader,
     read_views,
 )
+from ..data.readers import ARRAY_NAME, FlowReader
 from ..models import VideoModel
 from ..remote import RemotePath, to_path
 from ..types import EvalProtocol, Prediction, Record
@@ -79,7 +80,8 @@ class Predictor:
 
         Args:
             video: a file, a folder of frames, frames in memory (T, H, W, 3) uint8 RGB, or an open
-                reader, which stays open.
+                reader, which stays open. For a model of flow, also a folder of flow; flow of the
+                others is computed.
             fps: of frames in memory; it only dates the result.
             start: first second that counts; files and folders only.
             end: first second that does not; None: the whole rest.
@@ -88,16 +90,16 @@ class Predictor:
             Probabilities, and the time from the first to the last frame that was looked at.
 
         Raises:
+            ImportError: where flow has to be computed and OpenCV is not installed.
             VideoError: naming the file, the frame and the cause.
-            ValueError: where the video is of another kind than the model's input.
+            ValueError: for frames in memory that are not as said above.
         """
         spec, short_side = self.model.spec.input, self._transform.short_side
         if isinstance(video, np.ndarray):
+            frames: Reader = ArrayReader(video, fps, short_side)
             if spec.modality == "flow":
-                raise ValueError(
-                    "this model reads flow; give a folder of flow pictures, not RGB frames"
-                )
-            context: AbstractContextManager[Reader] = closing(ArrayReader(video, fps, short_side))
+                frames = FlowReader(frames, ARRAY_NAME, threads=self.threads)
+            context: AbstractContextManager[Reader] = closing(frames)
         elif isinstance(video, str | Path | RemotePath):
             record = Record(str(video), to_path(video), None, start, end)
             opened = open_reader(

@@ -22,9 +22,9 @@ from ..types import Record
 
 PACKAGES = (
     "kinema", "torch", "numpy", "av", "safetensors", "pyyaml", "rich", "matplotlib", "jinja2",
-    "pyarrow", "tensorboard",
+    "pyarrow", "tensorboard", "opencv-contrib-python-headless",
 )  # fmt: skip
-OPTIONAL = ("tensorboard",)
+OPTIONAL = {"tensorboard": "log", "opencv-contrib-python-headless": "flow"}  # and their extras
 FRAMES, SIDE = 12, 64  # of the clip a decoder is tried on
 TOLERANCE = 8.0  # grey levels a lossy encoder may move a frame by; neighbours differ by 18
 SHARED_MEMORY = 1 << 30  # bytes below which loader workers may run out
@@ -62,7 +62,7 @@ def _software() -> list[Finding]:
         except metadata.PackageNotFoundError:
             value, ok = "not installed", name in OPTIONAL
             if ok:
-                value += " (optional: pip install 'kinema[log]')"
+                value += f" (optional: pip install 'kinema[{OPTIONAL[name]}]')"
         found.append(Finding(group="software", name=name, value=value, ok=ok))
     return found
 

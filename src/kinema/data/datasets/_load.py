@@ -21,6 +21,10 @@ from .table import TABLE_ENDINGS, read_table
 
 SPLITS = ("train", "val", "test")
 VAL_SHARE = 0.2
+REPORTS = {  # how many records of each split a command left out of the manifests beside the file
+    "check.json": ("kinema data check", "the data check"),
+    "splits.json": ("kinema data flow", "kinema data flow"),
+}
 
 
 class FileReader(Protocol):
@@ -120,17 +124,16 @@ def _complete(parts: dict[str, Manifest], val_share: float, seed: int) -> DataSp
 
 
 def _left_out(folder: Path, parts: Mapping[str, Manifest]) -> str:
-    """What `kinema data check`, whose manifests these are, did not take over, in words."""
-    report = folder / "check.json"
-    if not report.is_file():
+    """What the command whose manifests these are did not take over, in words."""
+    name = next((name for name in REPORTS if (folder / name).is_file()), None)
+    if name is None:
         return ""
+    report, (command, what) = folder / name, REPORTS[name]
     try:
         rows = json.loads(report.read_text(encoding="utf-8"))["splits"]
         counts = {split: (row["before"], row["after"]) for split, row in rows.items()}
     except (ValueError, KeyError, TypeError) as error:
-        raise ManifestError(
-            str(report), [f"is not what kinema data check writes: {error}"]
-        ) from None
+        raise ManifestError(str(report), [f"is not what {command} writes: {error}"]) from None
     lost = [
         f"{before - after:,} of {before:,} {split} videos"
         for split, (before, after) in counts.items()
@@ -138,7 +141,7 @@ def _left_out(folder: Path, parts: Mapping[str, Manifest]) -> str:
     ]
     if not lost:
         return ""
-    return f"left out by the data check: {', '.join(lost)}; reasons in {folder / 'dropped.csv'}"
+    return f"left out by {what}: {', '.join(lost)}; reasons in {folder / 'dropped.csv'}"
 
 
 def _manifests(folder: Path) -> dict[str, Manifest]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,11 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...types import Modality
-from ._protocol import VIDEO_ENDINGS, VideoError, check_indices, stretch
+from ._flow import check_pairs, rescale
+from ._protocol import VIDEO_ENDINGS, VideoError, check_indices, stack_frames, stretch
 from ._scaler import Scaler
 from ._source import source
 
-FRAME_FOLDER_FPS = 30.0  # a folder does not say; only `start`, `end` and time spans depend on it
+FRAME_FOLDER_FPS = 30.0  # where a folder does not say
+TIMES_FILE = "times.json"  # in a folder of flow: when each frame of the video is shown
 
 RGB_NAMES = re.compile(r"(?:img_|image_|frame_|frame)?(\d+)\.(?:jpe?g|png)", re.IGNORECASE)
 FLOW_NAMES = (
@@ -36,18 +39,30 @@ def is_frame_folder(path: Path) -> bool:
     return any(p.fullmatch(entry.name) for entry in entries for p in (RGB_NAMES, *FLOW_NAMES))
 
 
+def is_flow_folder(path: Path) -> bool:
+    """Whether the folder holds pictures of flow."""
+    return path.is_dir() and any(FLOW_NAMES[0].fullmatch(entry.name) for entry in path.iterdir())
+
+
 class ImagesReader:
     """A folder of frames: `img_00001.jpg`, `00001.jpg`, `frame_00001.jpg`, from 0 or from 1.
 
     For `flow`, pairs `flow_x_00001.jpg` and `flow_y_00001.jpg` (or `x_`, `y_`) become two channels.
     The number in the name orders the frames; a gap in the numbers is an error.
 
+    A folder of flow that `kinema data flow` wrote has `times.json`: `{"fps": 25.0, "seconds":
+    [...]}` with the time of each of the N frames that the N - 1 pairs are of. Then times are those
+    of the video, a pair belongs to a stretch with both of its frames, and flow that is scaled to
+    another size is in the pixels it is read with: all as where flow is computed in reading. Other
+    folders count as 30 frames per second, and values of flow stay as they are, whatever the size
+    (as TSN's authors have it).
+
     Args:
         path: the folder.
         modality: `flow` reads the pairs, anything else the RGB pictures.
         short_side: pixels; None keeps the size.
-        start: seconds, at 30 frames per second.
-        end: seconds, at 30 frames per second.
+        start: seconds.
+        end: seconds.
     """
 
     def __init__(
@@ -60,19 +75,28 @@ class ImagesReader:
         end: float | None = None,
     ) -> None:
         self.path, self.fps = path, FRAME_FOLDER_FPS
+        self._flow, self._ours = modality == "flow", False
         self._scaler = Scaler(short_side)
         if not path.is_dir():
             raise VideoError(path, None, "no such folder")
-        patterns = FLOW_NAMES if modality == "flow" else (RGB_NAMES,)
+        patterns = FLOW_NAMES if self._flow else (RGB_NAMES,)
         planes = [self._numbered(pattern) for pattern in patterns]
         if len({len(plane) for plane in planes}) > 1:
             raise VideoError(path, None, f"has {len(planes[0])} x and {len(planes[1])} y pictures")
         frames = list(zip(*planes, strict=True))
         if not frames:
-            names = "flow_x_00001.jpg" if modality == "flow" else "img_00001.jpg or 00001.jpg"
-            raise VideoError(path, None, f"the folder has no pictures named like {names}")
-        seconds = np.arange(len(frames)) / self.fps
-        first, last = stretch(path, seconds, start, end)
+            names = "flow_x_00001.jpg" if self._flow else "img_00001.jpg or 00001.jpg"
+            held = "; it holds flow" if is_flow_folder(path) else ""
+            raise VideoError(path, None, f"the folder has no pictures named like {names}{held}")
+        seconds = self._stored_times(len(frames)) if self._flow else None
+        if seconds is None:
+            seconds = np.arange(len(frames)) / self.fps
+            first, last = stretch(path, seconds, start, end)
+        else:
+            self._ours = True
+            first, after = stretch(path, seconds, start, end)  # of the video's frames
+            check_pairs(path, after - first)
+            last = after - 1
         self._frames, self._seconds = frames[first:last], seconds[first:last]
 
     def __len__(self) -> int:
@@ -81,15 +105,11 @@ class ImagesReader:
     def read(self, indices: Sequence[int]) -> Tensor:
         """(len(indices), 3, H, W) uint8; flow: (len(indices), 2, H, W)."""
         check_indices(self.path, indices, len(self))
-        frames = {int(i): self._picture(int(i)) for i in set(indices)}
-        shapes = {i: frame.shape for i, frame in frames.items()}
-        for i, shape in shapes.items():
-            if shape != shapes[int(indices[0])]:
-                raise VideoError(self.path, i, f"has shape {tuple(shape)}, unlike the others")
-        return torch.stack([frames[int(i)] for i in indices])
+        frames = {int(i): self._picture(int(i)) for i in sorted(set(indices))}
+        return stack_frames(self.path, frames, indices)
 
     def times(self, indices: Sequence[int]) -> NDArray[np.float64]:
-        """Seconds at the nominal 30 frames per second."""
+        """Seconds as the folder says, or at 30 frames per second."""
         check_indices(self.path, indices, len(self))
         return self._seconds[np.asarray(indices, dtype=np.int64)]
 
@@ -112,14 +132,40 @@ class ImagesReader:
                 raise VideoError(self.path, index, f"no picture has the number {order[0] + index}")
         return [numbers[number] for number in order]
 
+    def _stored_times(self, flows: int) -> NDArray[np.float64] | None:
+        """When the frames that the flow is of are shown, and their rate; None: not known."""
+        file = self.path / TIMES_FILE
+        if not file.is_file():
+            return None
+        try:
+            stored = json.loads(file.read_text(encoding="utf-8"))
+            rate, seconds = float(stored["fps"]), np.asarray(stored["seconds"], dtype=np.float64)
+        except (ValueError, KeyError, TypeError) as error:
+            raise VideoError(file, None, f"is not what kinema data flow writes: {error}") from None
+        if rate <= 0 or seconds.shape != (flows + 1,) or np.any(np.diff(seconds) <= 0):
+            cause = f"must give a rate and rising times of {flows + 1} frames, there are {flows} "
+            raise VideoError(file, None, f"{cause}pairs of pictures")
+        self.fps = rate
+        return seconds
+
     def _picture(self, index: int) -> Tensor:
         planes = [self._decode(file, index) for file in self._frames[index]]
-        return planes[0] if len(planes) == 1 else torch.cat([plane[:1] for plane in planes])
+        if not self._flow:
+            return planes[0]
+        if planes[0].shape != planes[1].shape:
+            shapes = " and ".join(str(tuple(plane.shape[1:])) for plane in planes)
+            raise VideoError(self.path, index, f"its x and y pictures have the shapes {shapes}")
+        return torch.cat([plane[:1] for plane in planes])
 
     def _decode(self, file: Path, index: int) -> Tensor:
         try:
             with av.open(source(file), "r") as container:
-                return self._scaler(next(container.decode(video=0)))
+                frame = next(container.decode(video=0))
+                picture = self._scaler(frame)
+                if not self._ours:
+                    return picture
+                factor = min(picture.shape[1:]) / min(frame.height, frame.width)
+                return rescale(picture, factor)
         except (av.FFmpegError, OSError, StopIteration, IndexError) as error:
             cause = getattr(error, "strerror", None) or error or "holds no picture"
             raise VideoError(file, index, f"cannot be decoded: {cause}") from error

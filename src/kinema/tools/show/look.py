@@ -11,6 +11,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from ...data import Decoder, Reader, eval_transform, make_sampler, open_reader, read_views
+from ...data.flow import flow_colours
 from ...data.transforms import Transform
 from ...models import VideoModel
 from ...types import EvalProtocol, InputSpec, Record
@@ -26,7 +27,8 @@ class Look:
 
     Attributes:
         clip: (1, C, T, H, W) float, normalised, where the model is.
-        pictures: (T, H, W, 3) uint8, the frames of the clip.
+        pictures: (T, H, W, 3) uint8, the frames of the clip; of flow in colours, the first of
+            those stacked at each time step.
         places: (T,) their indices in the video.
         seconds: (T,) when they are shown.
         film: (F, H, W, 3) uint8: the video from the first frame of the clip to the last, in the
@@ -54,12 +56,10 @@ def look(model: VideoModel, video: Path, *, decoder: Decoder = "pyav", film: boo
         film: also read the frames between those of the clip; otherwise the film is the clip.
 
     Raises:
-        ValueError: for a model that reads flow, which has no pictures to show.
+        ImportError: where flow has to be computed and OpenCV is not installed.
         VideoError: naming the file, the frame and the cause.
     """
     spec = model.spec.input
-    if spec.modality == "flow":
-        raise ValueError(f"{model.spec.name} reads flow; only models of RGB frames can be shown")
     sampler, transform = make_sampler(spec), eval_transform(spec, EvalProtocol())
     rng = np.random.default_rng(0)  # neither of them draws from it
     record = Record(str(video), video, None)
@@ -89,6 +89,8 @@ def look(model: VideoModel, video: Path, *, decoder: Decoder = "pyav", film: boo
 def _pictures(
     reader: Reader, places: npt.NDArray[np.int64], spec: InputSpec, transform: Transform
 ) -> Pictures:
-    frames = reader.read(places.tolist())  # (n, 3, H, W)
+    frames = reader.read(places.tolist())  # (n, C, H, W)
     cut = transform(frames, spec.modality, np.random.default_rng(0))[0]
+    if spec.modality == "flow":
+        cut = flow_colours(cut)
     return cut.movedim(1, -1).numpy()  # (n, h, w, 3)

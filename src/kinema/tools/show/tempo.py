@@ -136,7 +136,9 @@ def show_tempo(
         testing: how; None: as `evaluate` does by default.
 
     Raises:
-        ValueError: for more than two models, models of flow, and two with different labels.
+        ValueError: for more than two models, and two with different labels.
+        VideoError: for flow stored in a folder, whose tempo cannot be told (and for a video that
+            cannot be read).
     """
     if not 1 <= len(files) <= 2:
         raise ValueError(f"show tempo takes one model file or two, not {len(files)}")
@@ -299,9 +301,6 @@ def gain_plot(classes: Sequence[ClassGain], colours: Mapping[str, str]) -> Figur
 
 
 def _check(models: Sequence[VideoModel], names: Sequence[str]) -> None:
-    for model, name in zip(models, names, strict=True):
-        if model.spec.input.modality == "flow":
-            raise ValueError(f"{name} reads flow; show tempo measures models of RGB frames")
     if len({frozenset(model.spec.labels) for model in models}) > 1:
         raise ValueError(f"{' and '.join(names)} have different labels and cannot be compared")
 
