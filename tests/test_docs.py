@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from kinema.data import motion_benchmark
 from kinema.data.datasets import datasets as registry
 from kinema.data.motion import MotionSpec
 from kinema.data.motion_render import write_clip
+from kinema.engine import recipes as registered  # noqa: F401
+from kinema.engine.config import find_recipe, override
 from kinema.models.base import models
 from kinema.types import InputSpec
 
@@ -116,6 +119,19 @@ def test_the_page_of_the_motion_benchmark_is_true(
     (code,) = blocks(page)
     exec(code, {})  # our own page
     assert "4: test, 4 frames, at most 50%" in capsys.readouterr().out
+
+
+def test_the_commands_of_the_page_on_optical_flow_are_commands(repository: Path) -> None:
+    page = (repository / "docs" / "optical-flow.md").read_text()
+    commands = [
+        shlex.split(line, comments=True)[1:] for line in re.findall(r"(?m)^kinema .*$", page)
+    ]
+    found = [cli.parse([word for word in words if word != "..."]).verb.name for words in commands]
+    assert found == ["data flow", "train", "predict", "train"]
+    named = {option for words in commands for option in words if "=" in option}
+    for words in (["input.modality=flow", "input.stack=5"], ["input.modality=rgb_diff"]):
+        assert set(words) <= named
+        assert override(find_recipe("clips"), words).input.modality in words[0]
 
 
 def test_the_commands_of_the_page_on_looking_inside_are_all_there_are(repository: Path) -> None:

@@ -1,4 +1,4 @@
-"""Commands that look after videos: data check and data transcode."""
+"""Commands that look after videos: data check, data transcode and data flow."""
 
 from __future__ import annotations
 
@@ -126,6 +126,28 @@ def test_transcode_counts_what_it_did(
     assert len(list(out.rglob("*.mp4"))) == 8
     assert main(words) == 0
     assert "0 videos written, 8 were there" in capsys.readouterr().out
+
+
+def test_flow_counts_what_it_did_and_goes_on_past_a_bad_video(
+    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("cv2", reason="OpenCV (extra flow) is not installed")
+    out = tmp_path / "flow"
+    words = ["data", "flow", str(clips), str(out), "--method", "farneback", "--workers", "0"]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "flow of 8 videos written, 0 were there, 1 could not be read" in said
+    assert "56 pairs of pictures" in said
+    assert "empty.mp4: the file is empty" in said
+    assert f"train:  6 of 7 clips in {out / 'train.jsonl'}" in said
+    assert "note: flow computed while reading videos is always dis with bound 20" in said
+    assert main(words) == 0
+    assert "flow of 0 videos written, 8 were there, 1 could" in capsys.readouterr().out
+    assert main([*words[:4], "--method", "lk"]) == 2
+    assert "method='lk' must be one of dis, dis_fast, farneback, tvl1" in capsys.readouterr().err
+    check = ["data", "check", str(out), "--out", str(tmp_path / "c"), "--no-forecast"]
+    assert main([*check, "--workers", "0", "--device", "cpu"]) == 0
+    assert "8 of 8 clips decode to their last frame" in capsys.readouterr().out
 
 
 def outlook(**changed: object) -> Forecast:

@@ -50,7 +50,8 @@ def run(args: Namespace) -> int:
     print_failed(done.failed)
     for split, manifest in done.manifests.items():
         records = done.records[split]
-        print(f"{split + ':':<8}{len(manifest)} of {records} clips in {args.out / split}.jsonl")
+        file = args.out / f"{split}.jsonl"
+        print(f"{split + ':':<8}{len(manifest)} of {records} clips in {file}")
     if done.failed:
         print(f"dropped: reasons in {args.out / DROPPED_FILE}")
     if (settings.method, settings.bound) != (METHOD, BOUND):
@@ -69,6 +70,6 @@ VERB = Verb(
     examples=(
         "kinema data flow clips/ flow/",
         "kinema data flow ucf101:/videos/ucf101 flow128/ --short-side 128 --workers 8",
-        "kinema train flow/ --model tsm_resnet50 --init imagenet input.modality=flow input.stack=5",
+        "kinema data flow clips/ tvl1/ --method tvl1 --quality 98",
     ),
 )

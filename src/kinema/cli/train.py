@@ -120,6 +120,7 @@ VERB = Verb(
         "kinema train list.csv --recipe mine.yaml --out runs/third",
         "kinema train ucf101:/videos/ucf101 --model tsn_resnet50 eval=10x3",
         "kinema train clips/ --model tsm_resnet50 --on-error skip max_skipped=20",
+        "kinema train flow/ --model tsm_resnet50 input.modality=flow input.stack=5",
         "kinema train clips/ --model tsm_resnet50 --resume",
         "torchrun --nproc-per-node 4 -m kinema train clips/ --model tsm_resnet50",
     ),
