@@ -136,6 +136,9 @@ def test_one_frame_and_no_opencv_are_told(tmp_path: Path, monkeypatch: pytest.Mo
         open_reader(Record("v", path, None), "flow")
     with pytest.raises(ImportError, match=r"needs: pip install 'kinema\[flow\]'"):
         store_flow(tmp_path, tmp_path / "out", shown=False)
+    manifest = Manifest("m", ("a", "b"), (Record("v", path, 0),))
+    with pytest.raises(ImportError, match=r"needs: pip install 'kinema\[flow\]'"):
+        eval_dataset(manifest, flow_spec(), EvalProtocol())
 
 
 def test_frames_of_several_sizes_are_told(tmp_path: Path) -> None:
@@ -297,10 +300,12 @@ def test_folders_that_do_not_fit(videos: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"a_1.avi and .*a_1.mp4 would both go to .*; rename one"):
         store_flow(videos, tmp_path / "flow", shown=False)
     (tmp_path / "flow" / "down" / "a_1").mkdir(parents=True)
-    (tmp_path / "flow" / "down" / "a_1" / "times.json").write_text("{}")
     (videos / "down" / "a_1.avi").unlink()
-    with pytest.raises(ValueError, match=r"times.json is not what kinema data flow writes"):
-        store_flow(videos, tmp_path / "flow", shown=False)
+    for content in (None, "{}"):
+        if content:
+            (tmp_path / "flow" / "down" / "a_1" / "times.json").write_text(content)
+        with pytest.raises(ValueError, match=r"times.json is not what kinema data flow writes"):
+            store_flow(videos, tmp_path / "flow", shown=False)
 
 
 @pytest.mark.parametrize(

@@ -202,14 +202,17 @@ def _about(source: Path) -> dict[str, str | int]:
 
 
 def _check_source(job: Job) -> None:
-    """Refuses flow that is there already and of another video."""
+    """Refuses flow that is there already and of another video, or from elsewhere."""
+    if not job.target.exists():
+        return
     file = job.target / TIMES_FILE
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))["source"]
-    except FileNotFoundError:
-        return
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{file} is not what kinema data flow writes: {error}") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{file} is not what kinema data flow writes ({type(error).__name__}: {error}); choose "
+            "another folder, or delete this one"
+        ) from None
     try:
         found = _about(job.source)
     except OSError:

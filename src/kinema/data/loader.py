@@ -18,7 +18,16 @@ from .flips import mirrored_labels
 from .manifest import Manifest
 from .mixing import Mixing
 from .order import EpochOrder
-from .readers import Decoder, Reader, VideoError, check_decoder, index_cache, open_reader
+from .readers import (
+    Decoder,
+    Reader,
+    VideoError,
+    check_decoder,
+    index_cache,
+    is_flow_folder,
+    load_opencv,
+    open_reader,
+)
 from .sampling import Sampler, expand_stack, frames_per_step, make_sampler
 from .transforms import (
     Augment,
@@ -79,7 +88,8 @@ class VideoDataset(Dataset[Sample]):
         decoder: what reads video files.
 
     Raises:
-        ImportError: for a decoder that does not load here.
+        ImportError: for a decoder that does not load here, and where flow has to be computed and
+            OpenCV is not installed (told by the first record).
     """
 
     def __init__(
@@ -94,6 +104,12 @@ class VideoDataset(Dataset[Sample]):
         decoder: Decoder = "pyav",
     ) -> None:
         check_decoder(decoder)
+        if (
+            spec.modality == "flow"
+            and manifest.records
+            and not is_flow_folder(manifest.records[0].path)
+        ):
+            load_opencv()
         self.manifest, self.spec, self.sampler, self.transform = manifest, spec, sampler, transform
         self.seed, self.flip, self.decoder = seed, flip, decoder
         self._several, self._indexes = manifest.several, index_cache(manifest.packets)
