@@ -1,6 +1,9 @@
 """Writes the tables of docs/optical-flow.md: how exact the methods are, and how long they take.
 
-python benchmarks/flow.py [--rounds 7] [--out flow.json]
+python benchmarks/flow.py [--rounds 7] [--out flow.json] [--data DATA]
+
+DATA are labelled videos (../shared/data/ucf10 as ucf101:FOLDER); a few of them are read with flow
+computed in reading and stored.
 """
 
 from __future__ import annotations
@@ -8,6 +11,8 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
+import tempfile
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,11 +22,17 @@ sys.path.insert(0, str(ROOT / "tests"))
 from timing import wall_and_cpu, write  # noqa: E402
 
 from data.known_motion import MOTIONS, end_point_error, pictures  # noqa: E402  (the tests' own)
+from kinema.data import Augment, Manifest, train_dataset  # noqa: E402
+from kinema.data.datasets import read_parts  # noqa: E402
+from kinema.data.flow import FlowSettings, store_flow  # noqa: E402
 from kinema.data.readers import FLOW_METHODS, FlowEstimator, load_opencv  # noqa: E402
+from kinema.types import InputSpec  # noqa: E402
 
 PAGE = ROOT / "docs" / "optical-flow.md"
 SIZE = 128  # pixels of the pictures with a known motion
 SHAPES = ((128, 171), (256, 341))  # height and width of a 4:3 video, for the times
+SPEC = InputSpec(modality="flow", stack=5, frames=8, resize=96, crop=80)
+CLIPS = 12
 BEGIN, END = "<!-- written by benchmarks/flow.py -->\n", "<!-- end -->"
 
 
@@ -29,6 +40,7 @@ def main() -> None:
     """Measures, prints, and writes the tables into the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--data", help="labelled videos")
     parser.add_argument("--out", type=Path, help="the figures as JSON")
     args = parser.parse_args()
     methods = {name: FlowEstimator(name) for name in FLOW_METHODS}
@@ -65,6 +77,8 @@ def main() -> None:
             f"| {width}x{height} | " + " | ".join(f"{ms:.1f}" for ms in medians.values()) + " |"
         )
         print(lines[-1], flush=True)
+    if args.data:
+        lines += ["", *reading(args.data, args.rounds, rows)]
     lines += [
         "",
         f"OpenCV {load_opencv().__version__}, one thread, median of {args.rounds} rounds.",
@@ -74,6 +88,35 @@ def main() -> None:
     PAGE.write_text(head + BEGIN + "\n".join(lines) + "\n" + END + tail, encoding="utf-8")
     if args.out:
         write(args.out, rows)
+
+
+def reading(data: str, rounds: int, rows: list[dict[str, object]]) -> list[str]:
+    """A table of what reading a training clip takes, by what the model reads."""
+    found = read_parts(data)["train"]
+    step = max(1, len(found) // CLIPS)
+    manifest = replace(found, records=found.records[::step][:CLIPS])
+    with tempfile.TemporaryDirectory() as folder:
+        manifest.save(Path(folder, "some.jsonl"))
+        settings = FlowSettings(short_side=SPEC.resize)
+        store_flow(Path(folder, "some.jsonl"), Path(folder, "flow"), settings, shown=False)
+        stored = Manifest.load(Path(folder, "flow", "train.jsonl"))
+        cases = {
+            "frames (RGB)": (manifest, replace(SPEC, modality="rgb", stack=1, mean=(), std=())),
+            "flow, stored": (stored, SPEC),
+            "flow, computed in reading": (manifest, SPEC),
+        }
+        variants = {}
+        for name, (videos, spec) in cases.items():
+            clips = train_dataset(videos, spec, Augment(), seed=0)
+            variants[name] = partial(lambda clips: [clips[i] for i in range(len(clips))], clips)
+        _, cpu = wall_and_cpu(variants, rounds)
+    lines = ["| ms per training clip | |", "|---|---|"]
+    for name, times in cpu.items():
+        per_clip = statistics.median(times) / len(manifest)
+        rows.append({"case": "ms per clip", "variant": name, "cpu_ms": per_clip})
+        lines.append(f"| {name} | {per_clip:.1f} |")
+        print(lines[-1], flush=True)
+    return lines
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from kinema.data import (
     train_dataset,
 )
 from kinema.data.datasets import read_parts
+from kinema.data.flow import FlowSettings, store_flow
 from kinema.files import atomic
 from kinema.plain import from_plain, to_plain
 from kinema.remote import BLOCK, RemoteFile, RemotePath, join, to_path
@@ -192,6 +193,15 @@ def test_folders_of_frames(tmp_path: Path) -> None:
     url = to_path(f"file://{folder}")
     remote, local = (open_reader(Record("a", path, 0)) for path in (url, folder))
     assert torch.equal(remote.read([0, 5]), local.read([0, 5]))
+
+
+def test_flow_of_remote_videos_is_stored_here(memory: str, tmp_path: Path) -> None:
+    pytest.importorskip("cv2", reason="OpenCV (extra flow) is not installed")
+    done = store_flow(memory, tmp_path, FlowSettings(short_side=24), workers=0, shown=False)
+    assert not done.failed
+    assert (tmp_path / "train" / "class 0" / "4" / "flow_x_00015.jpg").exists()
+    again = store_flow(memory, tmp_path, FlowSettings(short_side=24), workers=0, shown=False)
+    assert again.skipped == 10
 
 
 def test_the_official_layout_of_a_data_set(toy: Manifest, tmp_path: Path) -> None:

@@ -10,9 +10,11 @@ import av
 import numpy as np
 import pytest
 
-from kinema import cli
+from kinema import cli, create_model, save
 from kinema.tools.show.tempo import ClassGain, Motion, gains, tempo, trend
 from kinema.types import InputSpec, Record
+
+from .conftest import LABELS
 
 
 def write_bar(path: Path, step: int, contrast: int) -> Record:
@@ -39,6 +41,16 @@ def test_twice_as_fast_is_twice_the_tempo_whatever_the_contrast(tmp_path: Path) 
     # 2 edges x 2 pixels of 96 change, of a bar that covers 1/6: 4/96 / (2 * 1/6 * 5/6), 12 a second
     assert slow.tempo == pytest.approx(12 * (4 / 96) / (2 / 6 * 5 / 6), rel=0.1)
     assert still.tempo < slow.tempo / 50
+
+
+def test_models_of_flow_have_playback_rates_too(videos: Path, tmp_path: Path) -> None:
+    pytest.importorskip("cv2", reason="OpenCV (extra flow) is not installed")
+    spec = InputSpec(modality="flow", frames=2, resize=32, crop=32)
+    save(create_model("tsn_resnet18", labels=LABELS, input=spec, width=8), tmp_path / "flow.st")
+    words = ["show", "tempo", str(tmp_path / "flow.st"), "--data", str(videos), "--rates", "2,4"]
+    assert cli.main([*words, "--out", str(tmp_path), "--workers", "0", "--device", "cpu"]) == 0
+    with (tmp_path / "tempo.csv").open(newline="") as file:
+        assert [row["rate"] for row in csv.DictReader(file)] == ["2", "4"]
 
 
 def test_rates_and_gains_of_two_models(
