@@ -74,6 +74,7 @@ def curve(
     percent: bool = False,
     chance: float | None = None,
     borders: Sequence[float] = (),
+    axis: str = "",
 ) -> str:
     """Lines over training steps.
 
@@ -84,6 +85,7 @@ def curve(
         percent: values are shares.
         chance: drawn as a dashed line.
         borders: steps where a phase begins, drawn as vertical lines.
+        axis: what else the lines are over, a share from 0 to 1; "": steps.
     """
     with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
         figure = Figure(figsize=(4.2, 2.75), layout="constrained")
@@ -100,8 +102,8 @@ def curve(
             axes.axhline(
                 chance, color=COLOURS["muted"], linewidth=1, linestyle="--", label="chance"
             )
-        axes.set_xlabel("step")
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.set_xlabel(axis or "step")
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=not axis))
         axes.xaxis.set_major_formatter(FuncFormatter(thousands))
         axes.yaxis.set_major_locator(MaxNLocator(5))
         if percent:

@@ -127,7 +127,7 @@ def summarise(
         top5=float(np.mean(ranks < min(5, probs.shape[1]))),
         mean_class=float(np.nanmean([row.recall for row in rows])),
         mean_ap=float(np.nanmean([row.ap for row in rows])),
-        loss=_loss(probs, truth, activation),
+        loss=mean_loss(probs, truth, activation),
         ece=calibration(probs, truth, activation=activation).ece,
         interval=bootstrap_interval(ranks < 1, seed=seed),
         unread=len(unread),
@@ -258,6 +258,14 @@ def average_precision(scores: Floats, right: Bools, *, unread: int = 0) -> float
     return float(np.sum(gained * hits[last] / (last + 1)) / total) if total else float("nan")
 
 
+def mean_loss(probs: Floats, truth: Bools, activation: Activation = "softmax") -> float:
+    """The loss of (n, K) probabilities, see `Metrics`; truth (n, K)."""
+    if activation == "sigmoid":
+        return float(-np.log(np.maximum(np.where(truth, probs, 1 - probs), TINY)).mean())
+    nats = -np.log(np.maximum(probs, TINY))
+    return float((np.where(truth, nats, 0).sum(axis=1) / truth.sum(axis=1)).mean())
+
+
 def calibration(
     probs: Floats, targets: Targets, *, bins: int = BINS, activation: Activation = "softmax"
 ) -> Calibration:
@@ -354,13 +362,6 @@ def _guessed(probs: Floats) -> Bools:
     """(n, K) the most probable label of each video."""
     guessed: Bools = probs.argmax(axis=1)[:, None] == np.arange(probs.shape[1])
     return guessed
-
-
-def _loss(probs: Floats, truth: Bools, activation: Activation) -> float:
-    if activation == "sigmoid":
-        return float(-np.log(np.maximum(np.where(truth, probs, 1 - probs), TINY)).mean())
-    nats = -np.log(np.maximum(probs, TINY))
-    return float((np.where(truth, nats, 0).sum(axis=1) / truth.sum(axis=1)).mean())
 
 
 def _share(part: int, whole: int) -> float:

@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,8 @@ from .scores import Scores, read_scores
 from .temporal import MIN_VIDEOS, NO_LOSS, ORDERS, ClassUse, score_files, summarise_orders
 
 # parts of the card that the page has elsewhere
-ELSEWHERE = ("format", "recipe", "metrics", "labels", "temporal")
+ELSEWHERE = ("format", "recipe", "metrics", "labels", "temporal", "fusion")
+FUSION_FILE = "fusion.csv"  # accuracy of every weighting that a fusion tried
 CHARTED = 40  # classes in the chart of orders
 
 
@@ -30,9 +32,9 @@ def write_report(run: Path) -> Path:
     """Writes `report.html` into a run folder, from what lies in it.
 
     Args:
-        run: holds `scores.parquet`, `metrics.csv`, `card.json` and `recipe.yaml`; what is missing
-            is left out of the page. The videos named in the scores are opened for thumbnails; a
-            missing one is noted.
+        run: holds `scores.parquet`, `metrics.csv`, `card.json`, `recipe.yaml` and, of a fusion,
+            `fusion.csv`; what is missing is left out of the page. The videos named in the scores
+            are opened for thumbnails; a missing one is noted.
 
     Raises:
         ValueError: where there is neither a scores file nor a metrics file.
@@ -56,6 +58,7 @@ def write_report(run: Path) -> Path:
         advice=_advice(history),
         test=_test(scores) if scores else None,
         temporal=_temporal(run) if scores and "temporal" in card else None,
+        fusion=_fusion(run, card["fusion"], card["metrics"]) if "fusion" in card else None,
         facts=_facts(card),
         recipe=recipe_file.read_text(encoding="utf-8") if recipe_file.exists() else "",
     )
@@ -175,6 +178,18 @@ def _temporal(run: Path) -> dict[str, object]:
     }
 
 
+def _fusion(run: Path, about: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, object]:
+    """The section on a fusion: its streams alone and together, and how their weights were found."""
+    streams = about["streams"]
+    charted = ""
+    if about["searched"] and len(streams) == 2:
+        tried, axis = read_history(run / FUSION_FILE), f"weight of {streams[1]['name']}"
+        charted = charts.curve(
+            tried[axis], {"top-1": tried["top1"]}, name="fusion", percent=True, axis=axis
+        )
+    return {**about, "chart": charted, "metrics": metrics}
+
+
 def _tiles(scores: Scores, figures: Metrics) -> list[Tile]:
     """The figures on top of the page; of several labels these are hit@k and mean AP."""
     classes, chance = len(scores.labels), scores.chance
@@ -280,8 +295,15 @@ def _subtitle(card: Mapping[str, JSON], scores: Scores | None) -> str:
     parts = [str(model)] if model else []
     if scores:
         parts += [f"{len(scores.ids) + len(scores.unread)} videos", f"{len(scores.labels)} classes"]
-        parts += [f"protocol {scores.protocol.name}"]
+        streams = _streams(card)
+        parts += [f"{streams} streams" if streams else f"protocol {scores.protocol.name}"]
     return " \u00b7 ".join(parts)
+
+
+def _streams(card: Mapping[str, JSON]) -> int:
+    fusion = card.get("fusion")
+    streams = fusion.get("streams") if isinstance(fusion, dict) else None
+    return len(streams) if isinstance(streams, list) else 0
 
 
 def _facts(card: Mapping[str, JSON]) -> list[tuple[str, list[tuple[str, str]]]]:

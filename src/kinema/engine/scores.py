@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from ..data.unread import Unread
 from ..files import atomic
 from ..models import VideoModel
 from ..remote import to_path
-from ..types import Activation, EvalProtocol
+from ..types import JSON, Activation, EvalProtocol
 from .metrics import Bools, Floats, Metrics, Targets, is_right, truth_of
 
 COLUMNS = ("id", "path", "target", "view", "start", "end", "logits")
@@ -62,10 +63,12 @@ class Scores:
         paths: where each video was.
         targets: (n,) class indices, or (n, K) bool where videos have several labels.
         activation: what made probabilities of the logits.
+        logits: (n, K) means over the views.
         probs: (n, K) probabilities over all views.
         spans: (n, 2) first and last second that any view covers.
         view_top1: accuracy of single views.
         unread: (m,) or (m, K), targets of further videos, which could not be read.
+        missed: which these are, and why.
     """
 
     labels: tuple[str, ...]
@@ -75,10 +78,12 @@ class Scores:
     paths: tuple[Path, ...]
     targets: Targets
     activation: Activation
+    logits: Floats
     probs: Floats
     spans: Floats
     view_top1: float
     unread: Targets
+    missed: tuple[Unread, ...]
 
     @property
     def several(self) -> bool:
@@ -102,39 +107,75 @@ class Scores:
 
 
 def write_scores(result: Evaluation, manifest: Manifest, model: VideoModel, path: Path) -> None:
+    """Writes a test's scores file, see `write_views`."""
+    path_of = {record.id: str(record.path.resolve()) for record in manifest.records}
+    write_views(
+        path,
+        ids=result.ids,
+        paths=[path_of[i] for i in result.ids],
+        targets=result.targets,
+        logits=result.logits.numpy(),
+        spans=result.spans.numpy(),
+        about={
+            "labels": list(model.spec.labels),
+            "protocol": result.protocol.name,
+            "average": result.protocol.average,
+            "activation": model.spec.activation,
+            "fingerprint": manifest.fingerprint(),
+        },
+        unread=result.unread,
+        unread_targets=result.unread_targets,
+    )
+
+
+def write_views(
+    path: Path,
+    *,
+    ids: Sequence[str],
+    paths: Sequence[str],
+    targets: Targets,
+    logits: Floats,
+    spans: Floats,
+    about: Mapping[str, JSON],
+    unread: Sequence[Unread],
+    unread_targets: Targets,
+) -> None:
     """One row per view: id, path, target, view, start and end in seconds, logits.
 
     `target` is a list where videos have several labels. Labels, protocol, activation, the data's
     fingerprint and the videos that could not be read are in the schema's metadata.
+
+    Args:
+        path: of the file.
+        ids: n videos.
+        paths: where each of them is.
+        targets: (n,) or (n, K).
+        logits: (n, V, K) float32.
+        spans: (n, V, 2) seconds.
+        about: values of `KEYS`, and the activation.
+        unread: m further videos, which could not be read.
+        unread_targets: (m,) or (m, K).
     """
-    count, views, classes = result.logits.shape
-    path_of = {record.id: str(record.path.resolve()) for record in manifest.records}
-    logits = pa.FixedSizeListArray.from_arrays(pa.array(result.logits.numpy().ravel()), classes)
-    spans = result.spans.flatten(0, 1).numpy()  # (n*V, 2)
-    about = {
-        "labels": list(model.spec.labels),
-        "protocol": result.protocol.name,
-        "average": result.protocol.average,
-        "activation": model.spec.activation,
-        "fingerprint": manifest.fingerprint(),
-        "unread": [
-            {"id": one.id, "target": target, "cause": one.cause}
-            for one, target in zip(result.unread, _listed(result.unread_targets), strict=True)
-        ],
-    }
+    count, views, classes = logits.shape
+    flat = pa.FixedSizeListArray.from_arrays(pa.array(logits.ravel()), classes)
+    ends = spans.reshape(-1, 2)  # (n*V, 2)
+    missed = [
+        {"id": one.id, "target": target, "cause": one.cause}
+        for one, target in zip(unread, _listed(unread_targets), strict=True)
+    ]
     table = pa.table(
         {
-            "id": [i for i in result.ids for _ in range(views)],
-            "path": [path_of[i] for i in result.ids for _ in range(views)],
-            "target": [labels for labels in _listed(result.targets) for _ in range(views)],
+            "id": [i for i in ids for _ in range(views)],
+            "path": [file for file in paths for _ in range(views)],
+            "target": [labels for labels in _listed(targets) for _ in range(views)],
             "view": np.tile(np.arange(views, dtype=np.int32), count),
-            "start": spans[:, 0],
-            "end": spans[:, 1],
-            "logits": logits.cast(pa.list_(pa.float32())),
+            "start": ends[:, 0],
+            "end": ends[:, 1],
+            "logits": flat.cast(pa.list_(pa.float32())),
         }
     )
     with atomic(path) as temporary:
-        metadata = {key: json.dumps(value) for key, value in about.items()}
+        metadata = {key: json.dumps(value) for key, value in (*about.items(), ("unread", missed))}
         pq.write_table(table.replace_schema_metadata(metadata), temporary)
 
 
@@ -178,10 +219,12 @@ def read_scores(path: Path) -> Scores:
         paths=tuple(to_path(columns["path"][first[key]]) for key in ids),
         targets=targets,
         activation=activation,
+        logits=grouped.mean(axis=1),
         probs=protocol.combine(torch.from_numpy(grouped), activation).numpy(),
         spans=np.stack([starts.min(axis=1), ends.max(axis=1)], axis=1),
         view_top1=float(np.mean(is_right(grouped.reshape(len(truth), -1), truth))),
         unread=_targets([one["target"] for one in unread], len(labels)),
+        missed=tuple(Unread(id=one["id"], cause=one["cause"]) for one in unread),
     )
 
 

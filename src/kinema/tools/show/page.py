@@ -13,6 +13,8 @@ from pathlib import Path
 from ...engine.pages import render
 from ...files import atomic
 
+OF_A_RUN = ("model", "last", "scores")  # files that are called the same in every run's folder
+
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
@@ -59,7 +61,7 @@ def picture(path: Path, text: str) -> str:
 
 
 def titles(files: Sequence[Path]) -> list[str]:
-    """Short names of model files: the run's, or the file's own; else a path's end.
+    """Short names of model or scores files: the run's, or the file's own; else a path's end.
 
     As much of the path as tells all of them apart: `TSM/seed0`, `TSN/seed0`.
 
@@ -68,9 +70,9 @@ def titles(files: Sequence[Path]) -> list[str]:
     """
     if len(set(files)) < len(files):
         twice = next(file for file, count in Counter(files).items() if count > 1)
-        raise ValueError(f"{twice} is given twice; every model file counts once")
+        raise ValueError(f"{twice} is given twice; every file counts once")
     named = [
-        file.parent if file.stem in ("model", "last") and file.parent.name else file.with_suffix("")
+        file.parent if file.stem in OF_A_RUN and file.parent.name else file.with_suffix("")
         for file in files
     ]
     for length in range(1, max(len(path.parts) for path in named) + 1):
