@@ -84,6 +84,30 @@ def test_the_page_on_protocols_asks_a_model_for_time(
     assert "recognised by too few videos" in told
 
 
+def test_the_page_on_two_streams_fuses_pictures_and_differences(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    page = repository / "docs" / "two-stream.md"
+    commands = re.findall(r"(?m)^kinema (.*)$", page.read_text())
+    assert [cli.parse(command.split()).verb.name for command in commands].count("fuse") == 2
+    (python,) = blocks(page)
+    monkeypatch.chdir(tmp_path)
+    motion = MotionSpec(train=1, val=1, test=1, frames=8)
+    for split in ("val", "test"):
+        for label in ("left", "right"):
+            folder = Path("clips", split, label)
+            folder.mkdir(parents=True)
+            write_clip(motion.clip(split, label, 0), folder / "0.mp4")
+    for modality, stack in (("rgb", 1), ("rgb_diff", 2)):
+        spec = InputSpec(modality=modality, stack=stack, frames=2, resize=40, crop=32)
+        small = create_model("tsn_resnet18", labels=["left", "right"], input=spec, width=8)
+        save(small, f"{modality}.safetensors")
+    exec(python, {})  # our own page
+    told = capsys.readouterr().out
+    assert "rgb_diff/test: " in told
+    assert "(2 videos)" in told
+
+
 def test_the_data_set_of_the_guide_is_complete(repository: Path, tmp_path: Path) -> None:
     (page,) = blocks(repository / "docs" / "add-a-dataset.md")
     (tmp_path / "classes.txt").write_text("twist\npike\n")
