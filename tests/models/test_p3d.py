@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from golden.rule import rule_state
-from kinema import convert, create_model
+from kinema import convert, create_model, profile
 from kinema.layers.resnet import Site
 from kinema.models.p3d import P3DBlock
 from kinema.published import export_state_dict
@@ -48,6 +48,53 @@ def test_blocks_by_hand(kind: str, stride_in: Any) -> None:
         core = {"A": t.relu(), "B": (s + t).relu(), "C": (0.5 * s + 0.5 * t).relu()}[kind]
         wanted = (made.bn4(made.conv4(core)) + made.downsample(x)).relu()
         assert torch.allclose(made(x), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("stride_in", ["reduce", "space"])
+def test_the_full_block_by_hand(stride_in: Any) -> None:
+    made = block("3D", stride_in=stride_in)
+    x = torch.randn(2, 16, 5, 8, 8)
+    stride = (1, 2, 2) if stride_in == "space" else 1
+    with torch.no_grad():
+        r = made.bn1(made.conv1(x)).relu()
+        weight = made.get_parameter("conv2.weight")
+        assert weight.shape == (8, 8, 3, 3, 3)
+        s = made.bn2(nn.functional.conv3d(r, weight, stride=stride, padding=1)).relu()
+        wanted = (made.bn4(made.conv4(s)) + made.downsample(x)).relu()
+        assert torch.allclose(made(x), wanted, atol=1e-5)
+
+
+def test_the_full_network_has_the_same_skeleton_and_three_times_the_space() -> None:
+    with torch.device("meta"):
+        full = create_model("p3d_full_resnet50", num_classes=101)
+        image = create_model("p3d_resnet50", num_classes=101, kinds=["2D"])
+        mixed = create_model("p3d_resnet50", num_classes=101)
+    blocks_of = (3 * 64**2, 4 * 128**2, 6 * 256**2)  # stages 1 to 3: blocks x channels squared
+    assert [type(m) for m in full.modules()].count(nn.Conv3d) == 3 + 4 + 6
+    costs = {name: profile(model, (3, 16, 160, 160)) for name, model in
+             (("2D", image), ("mixed", mixed), ("full", full))}  # fmt: skip
+    assert costs["full"].params == costs["2D"].params + 18 * sum(blocks_of)
+    # maps of 8x40x40, 4x20x20 and 2x10x10 places
+    places = (8 * 40**2, 4 * 20**2, 2 * 10**2)
+    work = [blocks * count for blocks, count in zip(blocks_of, places, strict=True)]
+    assert costs["full"].macs == costs["2D"].macs + 18 * sum(work)
+    assert costs["mixed"].macs == costs["2D"].macs + 3 * sum(work)
+
+
+def test_full_kernels_start_from_image_weights() -> None:
+    image = create_model("tsn_resnet50", num_classes=7, width=8)
+    published = export_state_dict(image, source=VISION)
+    video = convert(published, source=VISION, model="p3d_full_resnet50", width=8, stride_in="space")
+    a = image.get_parameter("backbone.layer3.1.conv2.weight")
+    b = video.get_parameter("backbone.layer3.1.conv2.weight")
+    assert torch.allclose(b.sum(2), a, atol=1e-6)
+    assert torch.equal(b[:, :, 0], b[:, :, 2])
+
+
+@pytest.mark.parametrize("kinds", [[], ["A", "D"], "AB2"])
+def test_unknown_kinds_are_named(kinds: Any) -> None:
+    with pytest.raises(ValueError, match=r"kinds=\[.*\] must be some of A, B, C, 2D, 3D, in turn"):
+        create_model("p3d_resnet50", num_classes=5, width=8, kinds=kinds)
 
 
 @pytest.mark.parametrize("kind", ["A", "C"])

@@ -5,7 +5,8 @@ the convolution S over space and T over time together, in a block whose input is
 
     A  x + T(S(x))        B  x + S(x) + T(x)        C  x + S(x) + T(S(x))
 
-Mixed networks take A, B, C, A, ... through the stages 1 to 3; stage 4 is the image network's. T
+Mixed networks take A, B, C, A, ... through the stages 1 to 3; stage 4 is the image network's. Kind
+3D has the 3x3x3 convolution itself, to compare with, and 2D none over time. T
 goes from 16 to 1 by pooling. Longer clips keep what is left of time, and the head takes the mean
 over it (the authors' network demands 16 frames); shorter ones are pooled as far as they go.
 """
@@ -13,6 +14,7 @@ over it (the authors' network demands 16 frames); shorter ones are pooled as far
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from functools import partial
 from typing import Literal, get_args
 
@@ -25,24 +27,26 @@ from ..layers.resnet import RESNETS, ResidualBlock, ResNet, Site
 from ..layers.time_conv import TimeConv
 from .base import VideoModel, register_model
 
-Kind = Literal["A", "B", "C", "2D"]
+Pseudo = Literal["A", "B", "C"]
+Kind = Literal[Pseudo, "2D", "3D"]
 Semantics = Literal["authors", "port"]
 Stride = Literal["reduce", "space"]
 TimeInit = Literal["published", "identity", "random"]
 
 PORT_FRAMES = 16
 PUBLISHED_STD = 0.001
+_MIXED: tuple[Kind, ...] = ("A", "B", "C")
 
 
 class P3DBlock(ResidualBlock):
-    """A bottleneck with S and, but for kind 2D, T between its 1x1 convolutions.
+    """A bottleneck with S and, but for kinds 2D and 3D, T between its 1x1 convolutions.
 
     As built by the authors: in B and C the sum goes through the ReLU, T's branch alone does not,
     and C takes the mean of both.
 
     Args:
         site: where it stands.
-        kind: how S and T are put together; 2D has no T.
+        kind: how S and T are put together; 2D has no T, 3D one 3x3x3 convolution in place of both.
         semantics: `port` puts a ReLU behind T and sums C as it is, as
             qijiezhao/pseudo-3d-pytorch does: for weights trained with that code.
         stride_in: `reduce`: the first 1x1 convolution carries the stride, as in the Caffe ResNets
@@ -68,9 +72,15 @@ class P3DBlock(ResidualBlock):
         first, second = (site.stride, 1) if stride_in == "reduce" else (1, site.stride)
         self.conv1 = FrameConv(into, width, 1, stride=first, bias=False)
         self.bn1 = nn.BatchNorm3d(width)
-        self.conv2 = FrameConv(width, width, 3, stride=second, padding=1, bias=False)
+        if kind == "3D":
+            self.conv2: nn.Module = nn.Conv3d(
+                width, width, 3, stride=(1, second, second), padding=1, bias=False
+            )
+        else:
+            self.conv2 = FrameConv(width, width, 3, stride=second, padding=1, bias=False)
         self.bn2 = nn.BatchNorm3d(width)
-        if kind != "2D":
+        self.timed = kind in get_args(Pseudo)
+        if self.timed:
             self.conv3, self.bn3 = TimeConv(width, width), nn.BatchNorm3d(width)
         self.conv4 = FrameConv(width, self.out_channels, 1, bias=False)
         self.bn4 = nn.BatchNorm3d(self.out_channels)
@@ -82,7 +92,7 @@ class P3DBlock(ResidualBlock):
     def rest(self, x: Tensor) -> Tensor:
         """S and T, then the last 1x1 convolution."""
         s = self.relu(self.bn2(self.conv2(x)))
-        return self.bn4(self.conv4(s if self.kind == "2D" else self._with_time(x, s)))
+        return self.bn4(self.conv4(self._with_time(x, s) if self.timed else s))
 
     def _with_time(self, x: Tensor, s: Tensor) -> Tensor:
         beside = x[..., :: self.stride, :: self.stride] if self.kind == "B" else s
@@ -96,7 +106,7 @@ class P3DBlock(ResidualBlock):
     @torch.no_grad()
     def reset_parameters(self) -> None:
         """Fresh weights of T, see `time_init`."""
-        if self.kind == "2D" or self.time_init == "random":
+        if not self.timed or self.time_init == "random":
             return
         nn.init.normal_(self.conv3.weight, std=PUBLISHED_STD)
         if self.time_init == "identity":
@@ -106,10 +116,10 @@ class P3DBlock(ResidualBlock):
 
 def p3d_resnet(
     depth: int,
-    kinds: tuple[Kind, ...],
     num_classes: int,
     in_channels: int,
     *,
+    kinds: Sequence[Kind] = _MIXED,
     dropout: float = 0.5,
     width: int = 64,
     semantics: Semantics = "authors",
@@ -120,9 +130,9 @@ def p3d_resnet(
 
     Args:
         depth: of the ResNet it is made from.
-        kinds: of its blocks, in turn through the stages 1 to 3.
         num_classes: K.
         in_channels: C of the clip.
+        kinds: of its blocks, in turn through the stages 1 to 3, see `P3DBlock`.
         dropout: on the pooled clip.
         width: channels of the first stage; 64 is the paper's.
         semantics: `authors`, or `port` for weights of qijiezhao/pseudo-3d-pytorch, which needs
@@ -137,6 +147,9 @@ def p3d_resnet(
     ):  # fmt: skip
         if value not in get_args(known):
             raise ValueError(f"{name}={value!r} must be one of {', '.join(get_args(known))}")
+    wrong = [kind for kind in kinds if kind not in get_args(Kind)]
+    if wrong or not kinds:
+        raise ValueError(f"kinds={[*kinds]} must be some of {', '.join(get_args(Kind))}, in turn")
     port = semantics == "port"
 
     def block(site: Site) -> P3DBlock:
@@ -187,8 +200,7 @@ class _PortPool(nn.MaxPool3d):
         return y
 
 
-_MIXED: tuple[Kind, ...] = ("A", "B", "C")
 for _depth in (50, 101, 152):
-    register_model(f"p3d_resnet{_depth}")(partial(p3d_resnet, _depth, _MIXED))
-for _kind in _MIXED:
-    register_model(f"p3d_{_kind.lower()}_resnet50")(partial(p3d_resnet, 50, (_kind,)))
+    register_model(f"p3d_resnet{_depth}")(partial(p3d_resnet, _depth))
+for _name, _kind in {"a": "A", "b": "B", "c": "C", "full": "3D"}.items():
+    register_model(f"p3d_{_name}_resnet50")(partial(p3d_resnet, 50, kinds=(_kind,)))
