@@ -14,7 +14,7 @@ over it (the authors' network demands 16 frames); shorter ones are pooled as far
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Literal, get_args
 
@@ -202,5 +202,6 @@ class _PortPool(nn.MaxPool3d):
 
 for _depth in (50, 101, 152):
     register_model(f"p3d_resnet{_depth}")(partial(p3d_resnet, _depth))
-for _name, _kind in {"a": "A", "b": "B", "c": "C", "full": "3D"}.items():
+_PURE: Mapping[str, Kind] = {"a": "A", "b": "B", "c": "C", "full": "3D"}
+for _name, _kind in _PURE.items():
     register_model(f"p3d_{_name}_resnet50")(partial(p3d_resnet, 50, kinds=(_kind,)))
