@@ -11,7 +11,7 @@ class TimeConv(nn.Conv3d):
 
     Weights are (O, I / groups, k, 1, 1), as in 3D networks, so that theirs load as they are. Space
     is one axis to it: it runs as a 2D convolution over (T, H*W), which in channels_last_3d memory
-    is a view. Values are those of `nn.Conv3d`; `benchmarks/layers.py` compares the times.
+    is a view. Values are those of `nn.Conv3d`; `benchmarks/space_time.py` compares the times.
 
     Args:
         in_channels: I.
