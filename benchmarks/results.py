@@ -146,9 +146,9 @@ def study_tables(
             f"| {each} | {against} | {bounds['chance']:.1%} | {ceiling} |"
         )
     lines += [
-        "\n| model | frames | GMACs | parameters | memory, MiB | training, clips/s "
+        "\n| model | frames | GMACs | parameters | file, MiB | memory, MiB | training, clips/s "
         "| inference, clips/s | minutes |",
-        "|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for line in found:
         if line["test"] == found[0]["test"]:
@@ -169,8 +169,8 @@ def cost(rows: list[dict[str, str]]) -> str:
         values = [float(row[column]) for row in rows if row[column]]
         return f"{sum(values) / len(values):,.{digits}f}" if values else ""
 
-    digits = {"frames": 0, "gmacs": 3, "params": 0, "memory_mib": 0, "train_clips_per_s": 1}
-    digits |= {"test_clips_per_s": 1, "minutes": 1}
+    digits = {"frames": 0, "gmacs": 3, "params": 0, "model_mib": 2, "memory_mib": 0}
+    digits |= {"train_clips_per_s": 1, "test_clips_per_s": 1, "minutes": 1}
     return " | ".join(mean(column, count) for column, count in digits.items())
 
 
