@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
 import struct
-from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,37 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .pickled_arrays import read_pickle
+
 _TYPES = {2: "<i4", 3: "<i8", 4: "<f2", 5: "<f4", 6: "<f8"}  # of paddle's VarType.Type
-
-
-def _latin1(text: str, encoding: str) -> bytes:
-    """How pickles of Python 2 spell bytes; nothing but this encoding is needed."""
-    if encoding not in ("latin1", "latin-1"):
-        raise pickle.UnpicklingError(f"it encodes bytes as {encoding}")
-    return text.encode("latin1")
-
-
-_rebuild = getattr(np, "_core", None) or np.core
-# All that a mapping from names to arrays needs. Nothing else is looked up, so nothing else runs.
-_ALLOWED = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("numpy.core.multiarray", "_reconstruct"): _rebuild.multiarray._reconstruct,
-    ("numpy._core.multiarray", "_reconstruct"): _rebuild.multiarray._reconstruct,
-    ("_codecs", "encode"): _latin1,
-    ("collections", "OrderedDict"): OrderedDict,
-    ("builtins", "tuple"): tuple,
-    ("__builtin__", "tuple"): tuple,
-}
-
-
-class _ArraysOnly(pickle.Unpickler):
-    """Refuses every name that is not in `_ALLOWED`."""
-
-    def find_class(self, module: str, name: str) -> object:
-        if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it needs {module}.{name}")
-        return _ALLOWED[module, name]
 
 
 def read_paddle_file(path: Path) -> dict[str, Tensor]:
@@ -51,11 +21,7 @@ def read_paddle_file(path: Path) -> dict[str, Tensor]:
     Raises:
         ValueError: for a file that needs anything but arrays to load.
     """
-    try:
-        with path.open("rb") as file:
-            content = _ArraysOnly(file, encoding="latin1").load()
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} does not load as plain weights: {error}") from error
+    content = read_pickle(path)
     arrays = {}
     for name, value in content.items() if isinstance(content, Mapping) else ():
         # Paddle 2 stores (name, array)

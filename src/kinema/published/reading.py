@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .caffe_file import read_caffe_file
 from .paddle_files import read_paddle_file, read_paddle_folder
+from .pickled_arrays import read_caffe2_file
 
 
 class _Inert:
@@ -42,9 +43,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
     """The tensors of a checkpoint file, without wrappers; code in the file is never run.
 
     Args:
-        path: a `.safetensors` file, a torch file, a `.caffemodel` file, a `.pdparams` file of
-            Paddle, or a folder where it wrote one file per variable; tensors may lie under
-            `state_dict`, `model_state` or `model`.
+        path: a `.safetensors` file, a torch file, a `.caffemodel` file, a `.pkl` file of Caffe2, a
+            `.pdparams` file of Paddle, or a folder where it wrote one file per variable; tensors
+            may lie under `state_dict`, `model_state` or `model`.
 
     Raises:
         FileNotFoundError: where there is no file.
@@ -59,6 +60,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
         return strip_wrappers(load_file(path))
     if path.suffix == ".caffemodel":
         return read_caffe_file(path)
+    if path.suffix == ".pkl":
+        return read_caffe2_file(path)
     if path.suffix == ".pdparams":
         return read_paddle_file(path)
     try:
