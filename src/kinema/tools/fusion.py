@@ -9,30 +9,30 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
-
-import numpy as np
-import torch
+from typing import get_args
 
 from ..engine.matched import Matched, match
-from ..engine.metrics import TINY, Floats, Metrics, Targets, mean_loss, paired_interval, summarise
+from ..engine.metrics import Floats, Metrics, Targets, paired_interval, summarise
 from ..engine.report import FUSION_FILE, write_report
 from ..engine.runtime import command, commit, machine, versions
-from ..engine.scores import Scores, write_views
+from ..engine.scores import write_views
 from ..files import atomic
 from ..plain import to_plain
-from ..progress import Progress
-from ..types import JSON, Activation, EvalProtocol
+from ..types import JSON
 from .show.page import titles, write_table
-
-Average = Literal["prob", "logit"]
-
-STEPS = 20  # shares of a search are multiples of 1/20
-MOST = 20_000  # weightings a search may try
-ONE_VIEW = EvalProtocol()
+from .weighting import (
+    ONE_VIEW,
+    STEPS,
+    Average,
+    Weighting,
+    fused,
+    match_others,
+    probabilities,
+    search_weights,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,15 +56,6 @@ class Stream:
     metrics: Metrics
     gain: float
     gain_interval: tuple[float, float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Weighting:
-    """Weights that a search tried, and what they gave on the videos of the search."""
-
-    weights: tuple[float, ...]
-    top1: float
-    loss: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,11 +130,11 @@ def fuse(
     if search is None:
         shares = _shares([1.0] * len(places) if weights is None else weights, len(places))
     else:
-        judged = _match_search(search, tested)
-        tried, searched = _search(judged, average, steps), judged.count
+        judged = match_others(_scores_files(search), tested)
+        tried, searched = search_weights(judged, average, steps), judged.count
         shares = tried[0].weights
-    logits = _fused(tested, shares, average)
-    probs = _probabilities(logits, tested.activation)
+    logits = fused(tested, shares, average)
+    probs = probabilities(logits, tested.activation)
     right = tested.right(probs)
     streams = []
     for index, (name, scores) in enumerate(zip(names, tested.tests, strict=True)):
@@ -196,87 +187,6 @@ def _shares(weights: Sequence[float], streams: int) -> tuple[float, ...]:
     if not all(math.isfinite(weight) and weight >= 0 for weight in weights) or not sum(weights):
         raise ValueError(f"{told} must be numbers from 0 on, and one of them above 0")
     return tuple(weight / sum(weights) for weight in weights)
-
-
-def _fused(matched: Matched, shares: Sequence[float], average: Average) -> Floats:
-    """(n, K) float32 logits, the one form in which scores are kept.
-
-    Averaged probabilities are kept as the logits that give them.
-    """
-    if average == "logit":
-        total = np.tensordot(np.array(shares), matched.logits, axes=1)
-    else:
-        probs = np.tensordot(np.array(shares), matched.probs, axes=1)
-        total = np.log(np.maximum(probs, TINY))
-        if matched.activation == "sigmoid":
-            total -= np.log(np.maximum(1 - probs, np.finfo(np.float64).eps))
-    return total.astype(np.float32)
-
-
-def _probabilities(logits: Floats, activation: Activation) -> Floats:
-    """(n, K), as a reader of the fusion's scores file makes them."""
-    return ONE_VIEW.combine(torch.from_numpy(logits)[:, None], activation).numpy()
-
-
-def _match_search(files: Sequence[str | Path], tested: Matched) -> Matched:
-    """The scores a search looks at: the same streams on other videos."""
-    places = _scores_files(files)
-    if len(places) != len(tested.tests):
-        raise ValueError(
-            f"a search needs one scores file per stream, {len(tested.tests)}, got {len(places)}"
-        )
-    judged = match(places)
-    if set(judged.labels) != set(tested.labels):
-        raise ValueError(
-            f"{places[0]}: its {len(judged.labels)} labels are not the {len(tested.labels)} of the "
-            "test; search on scores of the same models"
-        )
-    for place, own, other in zip(places, judged.tests, tested.tests, strict=True):
-        both = _videos(own) & _videos(other)
-        if both:
-            raise ValueError(
-                f"{place} has {len(both)} videos of the test, such as {min(both)[0]!r}; weights "
-                "must be chosen on other videos, such as a validation split"
-            )
-    return judged
-
-
-def _videos(scores: Scores) -> set[tuple[str, str]]:
-    """Ids alone do not tell: every split may begin to count anew."""
-    return set(zip(scores.ids, map(str, scores.paths), strict=True))
-
-
-def _search(judged: Matched, average: Average, steps: int) -> tuple[Weighting, ...]:
-    """All weightings, the best first: by top-1, of equals by the loss, as a run keeps its best."""
-    streams = len(judged.tests)
-    if steps < 1:
-        raise ValueError(f"steps={steps} must be at least 1")
-    count = math.comb(steps + streams - 1, streams - 1)
-    if count > MOST:
-        raise ValueError(
-            f"steps={steps} gives {count:,} weightings of {streams} streams, and at most {MOST:,} "
-            "are tried; take fewer steps"
-        )
-    found = []
-    with Progress("search", count) as bar:
-        for parts in _compositions(steps, streams):
-            shares = tuple(part / steps for part in parts)
-            probs = _probabilities(_fused(judged, shares, average), judged.activation)
-            loss = mean_loss(probs, judged.truth, judged.activation)
-            top1 = float(judged.right(probs).mean())
-            found.append(Weighting(weights=shares, top1=top1, loss=loss))
-            bar.advance()
-    return tuple(sorted(found, key=lambda one: (-one.top1, one.loss)))
-
-
-def _compositions(total: int, parts: int) -> Iterator[tuple[int, ...]]:
-    """All ways of sharing a number out, in order: (0, 2), (1, 1), (2, 0)."""
-    if parts == 1:
-        yield (total,)
-        return
-    for first in range(total + 1):
-        for rest in _compositions(total - first, parts - 1):
-            yield (first, *rest)
 
 
 def _write(fusion: Fusion, tested: Matched, logits: Floats, out: Path) -> None:
