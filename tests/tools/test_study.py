@@ -25,7 +25,7 @@ from kinema.engine.config import Phase, Recipe, load_recipe
 from kinema.plain import to_plain
 from kinema.tools.study import load_study, make_plan, runner
 from kinema.tools.study.file import Budget, Case, Study, save_study
-from kinema.tools.study.plan import chosen_recipe, recipe_hash
+from kinema.tools.study.plan import recipe_hash
 from kinema.tools.study.results import COLUMNS
 from kinema.tools.study.runner import open_slots
 from kinema.tools.study.summary import Answers, interval, read_answers, recalls
@@ -367,16 +367,6 @@ def test_results_are_kept_without_weights_and_make_a_section(
     assert f"| normal | TSN | {float(row['top1']):.1%} |" in page
     with pytest.raises(SystemExit, match="neither a finished run nor a study"):
         script.add(tmp_path, tmp_path / "x")
-
-
-@pytest.mark.parametrize("name", ["motion-tiny", "motion-small", "ucf10"])
-def test_studies_that_come_with_the_project_can_be_read(repository: Path, name: str) -> None:
-    study = load_study(repository / "studies" / f"{name}.yaml")
-    assert study.name == name
-    assert study.baseline == "TSN"
-    for title in study.models:
-        recipe, _ = chosen_recipe(study, title, 8)
-        assert recipe.phases[0].frames == (1 if title == "single frame" else 8)
 
 
 def test_the_study_of_the_guide_can_be_read(repository: Path, tmp_path: Path) -> None:
