@@ -73,6 +73,14 @@ def test_every_channel_starts_at_the_same_weight(kind, start) -> None:
     torch.testing.assert_close(weights, torch.full_like(weights, start), atol=5e-3, rtol=0)
 
 
+@pytest.mark.parametrize(("bias", "start"), [(True, 0.95), (False, 0.5)])
+def test_mem_starts_close_to_the_last_frame_where_it_can(bias, start) -> None:
+    weights = MotionEnhancement(16, bias=bias).weights(clip())
+    torch.testing.assert_close(weights[:, -1], torch.ones_like(weights[:, -1]))
+    wanted = torch.full_like(weights[:, :-1], start)
+    torch.testing.assert_close(weights[:, :-1], wanted, atol=5e-3, rtol=0)
+
+
 def test_gradients_of_the_memory() -> None:
     changes = torch.randn(2, 3, 4, dtype=torch.float64, requires_grad=True)
     start = torch.randn(2, 4, dtype=torch.float64, requires_grad=True)

@@ -71,7 +71,7 @@ def tdrl_resnet(
         memory_start: PEM's memory starts from the last `difference` or from `zeros`.
         last_difference: PEM's difference of the last frame is `ones` (Fig. 1) or `zeros`.
         pem_bias: biases of PEM's (and MEM's) linear maps.
-        gate_init: what PEM (and MEM) multiplies every channel with at the start.
+        gate_init: what PEM multiplies every channel with at the start.
         shift_div: 1/shift_div of the channels moves in each direction; TIM's start.
     """
     check_choice("temporal", temporal, Temporal)
@@ -85,7 +85,7 @@ def tdrl_resnet(
         if temporal == "tim":
             return TemporalInteraction(channels, shift_div)
         if temporal == "mem":
-            return MotionEnhancement(channels, reduction, bias=pem_bias, gate_init=gate_init)
+            return MotionEnhancement(channels, reduction, bias=pem_bias)
         if temporal == "none":
             return None
         return VideoShuffle() if shuffles(site) else TemporalShift(shift_div)

@@ -24,7 +24,7 @@ def teinet_resnet(
     width: int = 64,
     reduction: int = 8,
     mem_bias: bool = True,
-    gate_init: float = 0.5,
+    gate_init: float | None = None,
     shift_div: int = 8,
     tim_init: TimInit = "shift",
 ) -> VideoModel:
@@ -41,7 +41,7 @@ def teinet_resnet(
         width: channels of the first stage; 64 is the paper's.
         reduction: MEM has 1/reduction of the channels in between.
         mem_bias: biases of MEM's linear maps.
-        gate_init: what MEM multiplies every channel with at the start.
+        gate_init: what MEM multiplies every channel with at the start; None: MEM's own choice.
         shift_div: 1/shift_div of TIM's channels start by looking in each direction.
         tim_init: `shift`, or `identity`.
     """
