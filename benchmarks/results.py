@@ -1,8 +1,9 @@
 """Writes docs/results.md from the result files in results/; `make results` calls it.
 
 Each folder below results/ is a study, with the study.yaml, results.csv and meta.json that `kinema
-study` left, or a finished run: its card.json and metrics.csv, as training left them, and
-predictions.jsonl where some videos were classified with it (`kinema predict --json`).
+study` left; a fusion, with the card.json of `kinema fuse --out`; or a finished run: its card.json
+and metrics.csv, as training left them, and predictions.jsonl where some videos were classified with
+it (`kinema predict --json`).
 
 python benchmarks/results.py [--add runs/name ...]
 """
@@ -29,6 +30,12 @@ STUDIES = """
 Several models compared like for like, several seeds of each ([what the figures
 mean](studies.md#how-the-figures-are-made)):
 
+"""
+FUSIONS = """
+Scores of several models as one answer ([two streams](two-stream.md)):
+
+| fusion | top-1 | 95 % interval | streams alone |
+|---|---|---|---|
 """
 RUNS = """
 Single runs:
@@ -64,14 +71,19 @@ def add(folder: Path, target: Path) -> None:
 
 def write(results: Path) -> str:
     """The page of a folder of results."""
-    runs = {folder.parent.name: read(folder.parent) for folder in results.glob("*/card.json")}
+    cards = {f.parent.name: json.loads(f.read_text("utf-8")) for f in results.glob("*/card.json")}
+    fusions = {name: card for name, card in cards.items() if "fusion" in card}
+    runs = {name: read(results / name, card) for name, card in cards.items() if name not in fusions}
     studies = {f.parent.name: read_study(f.parent) for f in results.glob("*/study.yaml")}
     page = HEADER
     if studies:
         page += STUDIES + "".join(f"- [{name}](#{name})\n" for name in sorted(studies))
+    if fusions:
+        page += FUSIONS + "".join(fusion_row(name, card) for name, card in sorted(fusions.items()))
     if runs:
         page += RUNS + "".join(row(name, run) for name, run in sorted(runs.items()))
     page += "".join(study_section(name, *study) for name, study in sorted(studies.items()))
+    page += "".join(fusion_section(name, card) for name, card in sorted(fusions.items()))
     return page + "".join(section(name, run) for name, run in sorted(runs.items()))
 
 
@@ -174,9 +186,40 @@ def cost(rows: list[dict[str, str]]) -> str:
     return " | ".join(mean(column, count) for column, count in digits.items())
 
 
-def read(folder: Path) -> dict[str, Any]:
+def fusion_row(name: str, card: dict[str, Any]) -> str:
+    """One line of the table at the top."""
+    metrics, streams = card["metrics"], card["fusion"]["streams"]
+    low, high = metrics["interval"]
+    alone = ", ".join(f"{one['name']} {one['metrics']['top1']:.1%}" for one in streams)
+    return f"| [{name}](#{name}) | {metrics['top1']:.1%} | {low:.1%} to {high:.1%} | {alone} |\n"
+
+
+def fusion_section(name: str, card: dict[str, Any]) -> str:
+    """How it was made, and every stream beside the whole."""
+    fusion, commit = card["fusion"], card["commit"] or {}
+    averaged = {"prob": "probabilities", "logit": "logits"}[fusion["average"]]
+    lines = [
+        f"\n## {name}\n",
+        f"- command: `{card['command']}`",
+        f"- commit: {commit.get('hash', 'unknown')[:12]}",
+        f"- averaged: {averaged}",
+        "\n| stream | weight | top-1 | 95 % interval | fusion gains | 95 % interval |",
+        "|---|---|---|---|---|---|",
+    ]
+    for one in fusion["streams"]:
+        (low, high), (least, most) = one["metrics"]["interval"], one["gain_interval"]
+        lines.append(
+            f"| {one['name']} | {one['weight']:.3f} | {one['metrics']['top1']:.1%} "
+            f"| {low:.1%} to {high:.1%} | {100 * one['gain']:+.1f} "
+            f"| {100 * least:+.1f} to {100 * most:+.1f} |"
+        )
+    low, high = card["metrics"]["interval"]
+    lines.append(f"| fusion | | {card['metrics']['top1']:.1%} | {low:.1%} to {high:.1%} | | |")
+    return "\n".join(lines) + "\n"
+
+
+def read(folder: Path, card: dict[str, Any]) -> dict[str, Any]:
     """A run's card, with the rows of its metrics."""
-    card: dict[str, Any] = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     with (folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
         card["rows"] = list(csv.DictReader(file))
     lines = folder / "predictions.jsonl"
