@@ -24,7 +24,7 @@ KEPT_OF_STUDY = ("study.yaml", "results.csv", "meta.json")
 HEADER = """# Results
 
 Measured with this code; nothing here is copied from a paper. This page is generated from the files
-in `results/` by `make results`.
+in `results/` by `make results`; what to take from it is in [findings.md](findings.md).
 """
 STUDIES = """
 Several models compared like for like, several seeds of each ([what the figures
