@@ -35,6 +35,7 @@ def frame_similarity(x: Tensor) -> Tensor:
     """
     with torch.autocast(x.device.type, enabled=False):
         maps = x.to(torch.promote_types(x.dtype, torch.float32)).flatten(3)  # (N, C, T, H*W)
+        maps = maps.contiguous()  # one copy; products of channels_last maps would make several
         products = maps @ maps.transpose(2, 3)  # (N, C, T, T)
         squares = products.diagonal(dim1=2, dim2=3)  # (N, C, T)
         seen = squares > TINY
