@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -54,7 +53,8 @@ def measure(name: str, frames: int, args: argparse.Namespace) -> None:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     before = pages * os.sysconf("SC_PAGE_SIZE") / MIB
     step(model, clip)()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MIB
+    status = Path("/proc/self/status").read_text()  # ru_maxrss would count the parent's before exec
+    peak = int(status.partition("VmHWM:")[2].split()[0]) * 1024 / MIB
     print(json.dumps({"process_mib": peak - before}))
 
 
