@@ -322,7 +322,14 @@ def test_frame_folder_errors(tmp_path: Path) -> None:
     reader = open_reader(record(folder))
     with pytest.raises(VideoError, match=r"img_00004.jpg, frame 3: cannot be decoded"):
         reader.read([0, 3])
+    whole = (folder / "img_00002.jpg").read_bytes()
+    (folder / "img_00004.jpg").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(VideoError, match=r"img_00004.jpg, frame 3: cannot be decoded: Invalid"):
+        reader.read([0, 3])
+    assert numbers_of(reader.read([0, 1])) == [0, 1]  # damage stays with its own picture
     (folder / "img_00004.jpg").unlink()
+    with pytest.raises(VideoError, match=r"img_00004.jpg, frame 3: .*No such file"):
+        reader.read([3])
     with pytest.raises(VideoError, match="no picture has the number 4"):
         open_reader(record(folder))
     (tmp_path / "x_00001.jpg").touch()
