@@ -14,6 +14,8 @@ from ...types import JSON, EvalProtocol, InputSpec
 from ..config import Augment, Optim, ParamRule, Phase, Recipe, register_recipe
 
 CLIP = InputSpec(frames=32, sampling="dense", stride=2, resize=256, crop=224)
+# DATA.MEAN and DATA.STD of the authors' defaults.py; mmaction2 has ImageNet's, our default.
+AUTHORS_CLIP = replace(CLIP, mean=(0.45,), std=(0.225,))
 EIGHT: Mapping[str, JSON] = {"alpha": 4, "fusion_kernel": 7}
 MMACTION2: Mapping[str, JSON] = {"slow_frames": "every", "lateral_norm": False}
 THIRTY = EvalProtocol(views=10, crop="three", average="prob")  # three crops of 256
@@ -41,7 +43,7 @@ def slowfast_resnet50_4x16_k400() -> Recipe:
         dataset="kinetics400",
         model="slowfast_resnet50",
         model_args={"dropout": 0.5},
-        input=CLIP,
+        input=AUTHORS_CLIP,
         phases=(
             Phase(frames=32, stride=2, epochs=196, batch=64, lr=0.1, lr_batch=64, warmup=34.0),
         ),
@@ -69,6 +71,7 @@ def slowfast_resnet50_4x16_k400_mmaction2() -> Recipe:
         base,
         name="slowfast_resnet50_4x16_k400_mmaction2",
         model_args={"dropout": 0.5, **MMACTION2},
+        input=CLIP,
         phases=(replace(base.phases[0], epochs=256),),
         optim=MMACTION2_SGD,
         augment=Augment(crop="random_resized", flip=True),
