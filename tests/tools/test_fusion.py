@@ -239,6 +239,8 @@ def test_wrong_options(two: tuple[Path, Path], options: dict[str, Any], text: st
 
 
 def test_a_search_that_cannot_be(two: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="one scores file per stream, 2, got 1"):
+        fuse(two, search=two[:1])
     with pytest.raises(ValueError, match="one scores file per stream, 2, got 3"):
         fuse(two, search=[*two, two[0]])
     with pytest.raises(ValueError, match=r"has 4 videos of the test, such as 'a'; weights must"):
@@ -281,8 +283,11 @@ def test_files_that_are_no_streams(two: tuple[Path, Path], tmp_path: Path) -> No
         fuse(two[:1])
     with pytest.raises(ValueError, match="is given twice; every file counts once"):
         fuse((two[0], two[0].parent))
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"no scores file .*gone.parquet; `kinema eval"):
         fuse((two[0], tmp_path / "gone.parquet"))
+    (tmp_path / "text.parquet").write_text("id,view")
+    with pytest.raises(ValueError, match=r"text.parquet must be a scores file as `kinema eval"):
+        fuse((two[0], tmp_path / "text.parquet"))
     with pytest.raises(ValueError, match="holds a stream's own scores.parquet"):
         fuse(two, out=two[0].parent)
     unread = {"a": 0, "b": 1, "c": 2, "d": 1}

@@ -183,9 +183,21 @@ def read_scores(path: Path) -> Scores:
     """Reads `scores.parquet` and combines the views of each video as its protocol says.
 
     Raises:
+        FileNotFoundError: where there is none.
         ValueError: for a file that is no scores file or whose videos have unequal numbers of views.
     """
-    table = pq.read_table(path)
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"there is no scores file {path}; `kinema eval MODEL --data DATA --out FOLDER` "
+            "writes FOLDER/scores.parquet"
+        ) from None
+    except pa.ArrowInvalid as error:
+        cause = str(error).partition("\n")[0]
+        raise ValueError(
+            f"{path} must be a scores file as `kinema eval` writes it: {cause}"
+        ) from error
     about = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
     missing = set(COLUMNS) - set(table.column_names)
     if missing or not set(KEYS) <= about.keys():

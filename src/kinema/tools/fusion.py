@@ -115,12 +115,17 @@ def fuse(
     Raises:
         ValueError: for files that are not about the same videos, labels and truth, weights that do
             not fit, and a search on videos of the test.
+        FileNotFoundError: for a scores file that is not there.
     """
     if average not in get_args(Average):
         raise ValueError(f"average={average!r} must be one of {', '.join(get_args(Average))}")
     if weights is not None and search is not None:
         raise ValueError(f"weights={[*weights]} and a search exclude each other; leave one out")
     places = _scores_files(files)
+    if len(places) < 2:
+        raise ValueError(
+            f"a fusion needs the scores files of two streams or more, got {len(places)}"
+        )
     if out is not None and (out / "scores.parquet").resolve() in [p.resolve() for p in places]:
         raise ValueError(f"out={out} holds a stream's own scores.parquet; choose another folder")
     names = titles(places)
@@ -171,10 +176,6 @@ def fuse(
 
 
 def _scores_files(given: Sequence[str | Path]) -> list[Path]:
-    if len(given) < 2:
-        raise ValueError(
-            f"a fusion needs the scores files of two streams or more, got {len(given)}"
-        )
     paths = [Path(file) for file in given]
     return [path / "scores.parquet" if path.is_dir() else path for path in paths]
 
