@@ -223,6 +223,18 @@ def test_a_frame_network_starts_a_shifted_one(tmp_path):
     assert report.new == ()
 
 
+def test_a_backbone_by_itself_starts_one_with_a_neck(tmp_path):
+    spec = InputSpec(frames=2, resize=32, crop=32)
+    donor = small(input=spec, labels=("a", "b", "c"))
+    checkpoint.save(donor, tmp_path / "m.safetensors")
+    model = small("tpn_tsm_resnet18", labels=("a", "b", "c"))
+    report = start_from(model, str(tmp_path / "m.safetensors"))
+    assert report.head == "new"  # it reads the neck's channels
+    assert {name.partition(".")[0] for name in report.new} == {"neck", "head"}
+    assert report.left == ()
+    assert torch.equal(model.backbone.layer4[1].conv2.weight, donor.backbone.layer4[1].conv2.weight)
+
+
 def test_a_published_file_with_its_source(tmp_path):
     donor = small(classes=7)
     donor.load_state_dict(by_rule(donor.state_dict()))

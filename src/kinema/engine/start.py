@@ -164,13 +164,20 @@ def _shortened(text: str, title: str, spec: ModelSpec) -> str:
 def _transplant(
     model: VideoModel, state: Mapping[str, Tensor], title: str, *, same_labels: bool
 ) -> StartReport:
-    """Copies every tensor that has a place; the classifier only where it names the same classes."""
+    """Copies every tensor that has a place.
+
+    The classifier only where it names the same classes and reads as many channels: a neck on a
+    backbone that was trained without one changes them.
+    """
     own = model.state_dict()
     role_of = roles(model, model)
+    head = {name: x for name, x in own.items() if name.startswith("head.")}
+    fits = all(name in state and state[name].shape == x.shape for name, x in head.items())
+    keeps_head = same_labels and fits
     filled: dict[str, Tensor] = {}
     fitted, wrong = [], []
     for name, x in own.items():
-        if name not in state or (name.startswith("head.") and not same_labels):
+        if name not in state or (name in head and not keeps_head):
             continue
         value = state[name]
         if value.shape != x.shape:
@@ -199,7 +206,7 @@ def _transplant(
         fitted=tuple(fitted),
         left=tuple(name for name in state if name not in filled and not name.startswith("head.")),
         parameters=(_count(model, filled), _count(model, new)),
-        head="kept" if same_labels and any(n.startswith("head.") for n in filled) else "new",
+        head="kept" if keeps_head and head else "new",
     )
 
 
