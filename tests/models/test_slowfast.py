@@ -162,3 +162,13 @@ def test_c3d_takes_short_long_and_odd_clips() -> None:
         assert out.features["pool5"].shape[2] == steps
         assert out.logits.shape == (1, 5)
         assert out.embedding.shape == (1, 64 * 8)
+
+
+def test_a_narrow_c3d_does_not_start_fainter() -> None:
+    clip = torch.randn(2, 3, 4, 32, 32)
+    sizes = []
+    for width in (8, 64):
+        torch.manual_seed(0)
+        with torch.no_grad():
+            sizes.append(float(create_model("c3d", width=width).eval().run(clip).embedding.std()))
+    assert sizes[0] > sizes[1] / 2

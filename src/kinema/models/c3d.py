@@ -30,7 +30,7 @@ GROUPS = (
 )
 SIDE = 4  # of the map in front of fc6
 FEATURES = 64  # channels of fc6 and fc7, relative to `width`
-FC_STD = 0.005
+FC_STD = 0.005  # at the paper's width
 
 
 class C3D(nn.Module):
@@ -69,7 +69,8 @@ class C3D(nn.Module):
         self.tap_channels: Mapping[str, int] = taps
         init_convs(self)
         for fc in (self.fc6, self.fc7):
-            nn.init.normal_(fc.weight, std=FC_STD)
+            # Without norms, nothing else keeps a narrow network's signal as large as a wide one's.
+            nn.init.normal_(fc.weight, std=FC_STD * (64 / width) ** 0.5)
             nn.init.zeros_(fc.bias)
 
     def forward(self, clip: Tensor, taps: Taps = NO_TAPS) -> Tensor:
