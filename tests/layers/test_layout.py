@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
-from kinema.layers.layout import FrameConv, FramePool, FrameWise, fold, unfold
+from kinema import create_model
+from kinema.layers.layout import FrameConv, FramePool, FrameWise, fold, lay_out, unfold
 from kinema.layers.nonlocal_block import NonLocal
 from kinema.layers.taps import Taps
 from kinema.layers.weights import adapt_stem, inflate
@@ -81,3 +83,14 @@ def test_non_local_is_the_written_out_formula(affinity: str) -> None:
     share = scores / key.shape[2] if affinity == "dot_product" else scores.softmax(-1)
     y = (share @ value).transpose(1, 2).unflatten(2, (3, 4, 4))
     assert torch.allclose(block(x), x + block.bn(block.out(y)), atol=1e-5)
+
+
+def test_models_store_kernels_as_clips_are_stored() -> None:
+    model = create_model("tpn_tsm_resnet18", width=8)
+    flat = [x for x in model.parameters() if x.ndim == 4]
+    assert len(flat) > 20
+    assert all(x.is_contiguous(memory_format=torch.channels_last) for x in flat)
+    conv = nn.Conv2d(4, 6, 3)
+    before = conv.weight.detach().clone()
+    lay_out(conv)
+    assert torch.equal(conv.weight, before)

@@ -9,6 +9,7 @@ so folding time into the batch is a view and a 2D convolution runs on frames wit
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 
@@ -20,6 +21,16 @@ def fold(x: Tensor) -> Tensor:
 def unfold(x: Tensor, n: int) -> Tensor:
     """The inverse of `fold`: (N*T, C, H, W) -> (N, C, T, H, W) for a batch of n clips."""
     return x.unflatten(0, (n, -1)).transpose(1, 2)
+
+
+def lay_out(module: nn.Module) -> None:
+    """Stores 2D kernels as clips are stored, channels last, in place; no value changes.
+
+    A convolution would copy a kernel that is stored otherwise, and its gradient, in every pass.
+    """
+    for weight in module.parameters():
+        if weight.ndim == 4:
+            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
 
 
 class FrameWise(nn.Module):

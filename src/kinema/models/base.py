@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from ..layers.layout import lay_out
 from ..layers.streaming import State, step
 from ..layers.taps import Taps
 from ..registry import Registry
@@ -55,6 +56,7 @@ class VideoModel(nn.Module):
         self.backbone = backbone
         self.neck = neck
         self.head = head
+        lay_out(self)  # behind initialisation, which draws numbers in the order of memory
 
     @property
     def device(self) -> torch.device:
