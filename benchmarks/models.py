@@ -2,13 +2,14 @@
 
 python benchmarks/models.py [NAME ...] [--width 16] [--side 112] [--rounds 7] [--out models.json]
 
-Every convolution is also timed in the spelling of 3D projects, `nn.Conv3d` on the same memory.
+Two other forms of the same network stand beside it: kernels stored as torch makes them instead of
+channels last, and every convolution in the spelling of 3D projects, `nn.Conv3d`.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -47,6 +48,13 @@ class FrameIn3D(FrameConv):
         return F.conv3d(x, kernel, None, stride, (0, *self.padding), groups=self.groups)
 
 
+def stored_plainly(model: VideoModel) -> VideoModel:
+    """The same network with its kernels as torch makes them, undoing `lay_out`."""
+    for weight in model.parameters():
+        weight.data = weight.data.contiguous()
+    return model
+
+
 def spelled_in_3d(model: VideoModel) -> VideoModel:
     """The same network with every convolution as `nn.Conv3d` computes it."""
     for part in model.modules():
@@ -54,7 +62,14 @@ def spelled_in_3d(model: VideoModel) -> VideoModel:
             part.__class__ = TimeIn3D
         elif type(part) is FrameConv:
             part.__class__ = FrameIn3D
-    return model
+    return stored_plainly(model)
+
+
+FORMS: Mapping[str, Callable[[VideoModel], VideoModel]] = {
+    "": lambda model: model,
+    ", plain kernels": stored_plainly,
+    ", nn.Conv3d": spelled_in_3d,
+}
 
 
 def forward(model: Callable[..., object], *inputs: object) -> Callable[[], None]:
@@ -122,12 +137,12 @@ def main() -> None:
     rows = []
     for name in args.names:
         for train in (False, True):
-            torch.manual_seed(0)
-            model = create_model(name, width=args.width, input=spec).train(train)
-            variants = parts(model, clip, train=train)
-            other = spelled_in_3d(create_model(name, width=args.width, input=spec).train(train))
-            plain = parts(other, clip, train=train)
-            variants |= {f"{part}, nn.Conv3d": run for part, run in plain.items()}
+            variants = {}
+            for form, change in FORMS.items():
+                torch.manual_seed(0)
+                model = change(create_model(name, width=args.width, input=spec).train(train))
+                timed = parts(model, clip, train=train)
+                variants |= {part + form: run for part, run in timed.items()}
             size = f"{args.batch}x{args.frames}x{args.side}x{args.side}, width {args.width}"
             title = f"{name} {size}, {'forward and backward' if train else 'forward'}"
             rows += table(title, interleaved(variants, args.rounds))
