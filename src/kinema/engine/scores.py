@@ -190,7 +190,7 @@ def read_scores(path: Path) -> Scores:
         table = pq.read_table(path)
     except FileNotFoundError:
         raise FileNotFoundError(
-            f"there is no scores file {path}; `kinema eval MODEL --data DATA --out FOLDER` "
+            f"there is no scores file {path}; `kinema eval MODEL DATA --out FOLDER` "
             "writes FOLDER/scores.parquet"
         ) from None
     except pa.ArrowInvalid as error:
