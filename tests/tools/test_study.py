@@ -21,6 +21,7 @@ import yaml
 
 from kinema.cli import main
 from kinema.data.motion import MotionSpec, make_motion
+from kinema.engine import runtime
 from kinema.engine.config import Phase, Recipe, load_recipe
 from kinema.plain import to_plain
 from kinema.tools.study import load_study, make_plan, runner
@@ -194,6 +195,19 @@ def test_other_settings_or_data_are_refused(finished: tuple[Path, int, float], p
         ValueError, match="of other settings, data or tests: fingerprint.test normal was"
     ):
         make_plan(replace(study, tests={"only": Case()}), out)
+
+
+def test_a_study_computes_in_one_format_wherever_it_goes_on(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = replace(written(place), set=("precision=auto",))
+    monkeypatch.setattr(runtime, "has_bf16", lambda device: False)
+    plan = make_plan(study, tmp_path, device="cpu")
+    plan.jobs[0].save(plan.folder(plan.jobs[0]))
+    monkeypatch.setattr(runtime, "has_bf16", lambda device: True)
+    with pytest.raises(ValueError, match=r"recipe\.precision was 'fp32', is 'bf16'"):
+        make_plan(study, tmp_path, device="cpu")
+    make_plan(replace(study, set=("precision=fp32",)), tmp_path, device="cpu")  # the remedy
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+import torch
+
 from ...data import build_loader, train_dataset
 from ...engine.announce import check_data
 from ...engine.config import Phase, Recipe, find_recipe, override
 from ...engine.held_out import check_crops
 from ...engine.optim import group_parameters
 from ...engine.run import FREE_KEYS, flatten
+from ...engine.runtime import choose_device, choose_precision
 from ...engine.start import start_from
 from ...losses import Objective
 from ...models import VideoModel, create_model
@@ -61,12 +64,21 @@ class Plan:
         return {job.data: test_names(job) for job in self.jobs}
 
 
-def make_plan(study: Study, out: Path, *, workers: int = 0, shown: bool = True) -> Plan:
+def make_plan(
+    study: Study,
+    out: Path,
+    *,
+    device: str | None = None,
+    workers: int = 0,
+    shown: bool = True,
+) -> Plan:
     """Builds every model and parses every override, finds or generates the data, checks the runs.
 
     Args:
         study: stays as it is.
         out: its folder; generated data go into `out/data`.
+        device: of the runs; None: a GPU if there is one. It decides what `precision: auto` is, and
+            that is written into every run: a study computes in one format, wherever it goes on.
         workers: decoding processes of a run, unless the study sets them; the recipe's own number is
             for a run that has the machine to itself.
         shown: show the progress of generating data.
@@ -83,6 +95,7 @@ def make_plan(study: Study, out: Path, *, workers: int = 0, shown: bool = True) 
         with located(f"models.{title}"):
             known_models[entry.model]
             chosen_recipe(study, title, 2)
+    place = choose_device(device)
     sources: dict[str, Source] = {}
     for given, title in names.items():
         with located(f"data {given}"):
@@ -92,7 +105,7 @@ def make_plan(study: Study, out: Path, *, workers: int = 0, shown: bool = True) 
     for source in sources.values():
         for title in study.models:
             with located(f"models.{title} on {source.given}"):
-                jobs[source.title, title] = _job(study, source, title, workers)
+                jobs[source.title, title] = _job(study, source, title, workers, place)
     ordered = tuple(
         replace(job, recipe=replace(job.recipe, seed=seed))
         for seed in study.seeds
@@ -143,13 +156,15 @@ def _macs(model: VideoModel, phase: Phase, recipe: Recipe) -> int:
     return profile(model, (recipe.input.channels, phase.frames, crop, crop)).macs
 
 
-def _job(study: Study, source: Source, title: str, workers: int) -> Job:
+def _job(study: Study, source: Source, title: str, workers: int, device: torch.device) -> Job:
     """One model on one data set, with the first seed; checked."""
     splits, entry = source.splits, study.models[title]
     recipe, macs = chosen_recipe(study, title, splits.train.num_classes)
     if not any(word.startswith("workers=") for word in (*study.set, *entry.set)):
         recipe = replace(recipe, workers=workers)
-    recipe = replace(recipe, name=f"{source.title}_{slug(title)}", seed=study.seeds[0])
+    precision, _ = choose_precision(device, recipe.precision)
+    name = f"{source.title}_{slug(title)}"
+    recipe = replace(recipe, name=name, seed=study.seeds[0], precision=precision)
     model = build(recipe, recipe.input_for(recipe.phases[0]), splits.train.labels)
     start = start_from(model, recipe.init, source=recipe.init_source)
     objective = Objective(model, [term.build(model) for term in recipe.loss])

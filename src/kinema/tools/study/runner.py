@@ -99,7 +99,9 @@ def run_study(
     share = cores() // len(slots)
     spare = share - 1 if slots[0].device == "cpu" else max(1, share)
     with _claimed(out) as lock:
-        plan = make_plan(study, out, workers=max(0, min(MAX_WORKERS, spare)))
+        plan = make_plan(
+            study, out, device=slots[0].device, workers=max(0, min(MAX_WORKERS, spare))
+        )
         save_study(study, out / "study.yaml")
         for job in plan.jobs:
             job.save(plan.folder(job))
