@@ -1,6 +1,6 @@
 """Spellings of the temporal shift and of the frame-wise convolution, forward and backward.
 
-python benchmarks/layers.py [--out layers.json] [--rounds 15]
+python benchmarks/layers.py [--device cpu] [--out layers.json] [--rounds 15]
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/benchmarks/layers.json"))
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
     rows = []
     formats = {"contiguous": torch.contiguous_format, "channels_last_3d": torch.channels_last_3d}
@@ -55,7 +56,8 @@ def main() -> None:
     }
     for channels, side in ((256, 56), (1024, 14)):
         for name, memory in formats.items():
-            x = torch.randn(1, channels, 8, side, side).contiguous(memory_format=memory)
+            x = torch.randn(1, channels, 8, side, side, device=args.device)
+            x = x.contiguous(memory_format=memory)
             share = channels // 8
             variants = {
                 key: both_ways(partial(spelling, past=share, future=share), x)
@@ -64,8 +66,8 @@ def main() -> None:
             title = f"shift {channels}x8x{side}x{side} {name}, forward and backward"
             rows += table(title, interleaved(variants, args.rounds))
     for channels, side in ((64, 56), (256, 14)):
-        conv = FrameConv(channels, channels, 3, padding=1, bias=False)
-        clip = torch.randn(2, channels, 8, side, side)
+        conv = FrameConv(channels, channels, 3, padding=1, bias=False).to(args.device)
+        clip = torch.randn(2, channels, 8, side, side, device=args.device)
         last = clip.contiguous(memory_format=torch.channels_last_3d)
         frames = clip.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
         variants = {
@@ -80,7 +82,7 @@ def main() -> None:
         }
         title = f"3x3 convolution {channels}x8x{side}x{side}, forward and backward"
         rows += table(title, interleaved(variants, args.rounds))
-    write(args.out, rows)
+    write(args.out, rows, device=args.device)
 
 
 if __name__ == "__main__":
