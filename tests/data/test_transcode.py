@@ -1,7 +1,5 @@
 """Copies have the frames and times of their originals; a bad file does not stop the others."""
 
-import os
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -9,7 +7,6 @@ import av
 import numpy as np
 import pytest
 
-from kinema.data.processes import spread
 from kinema.data.readers import open_reader
 from kinema.data.transcode import SETTINGS_FILE, Encoding, transcode
 from kinema.types import Record
@@ -110,31 +107,3 @@ def test_folders_that_do_not_fit(videos: Path, tmp_path: Path) -> None:
 def test_wrong_encodings(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Encoding(**wrong)
-
-
-def double_or_die(number: int) -> int:
-    if number == 3:
-        os._exit(9)
-    return 2 * number
-
-
-def minus(number: int) -> int:
-    return -number
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_dying_process_costs_one_job(workers: int) -> None:
-    results = spread(double_or_die, range(12), workers=workers, crashed=minus)
-    assert sorted(results) == sorted([-3, *(2 * n for n in range(12) if n != 3)])
-
-
-def fail(number: int) -> int:
-    raise KeyError(number)
-
-
-@pytest.mark.parametrize("work", [fail])
-def test_an_error_of_the_work_itself_is_raised(work: Callable[[int], int]) -> None:
-    with pytest.raises(KeyError):
-        list(spread(work, [1], workers=1, crashed=minus))
-    with pytest.raises(ValueError, match="workers=-1"):
-        list(spread(work, [1], workers=-1, crashed=minus))

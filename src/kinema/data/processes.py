@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import parent_process
 from typing import TypeVar
 
 import torch
@@ -75,9 +77,17 @@ def _alone(work: Callable[[Job], Result], job: Job, crashed: Callable[[Job], Res
 
 
 def _start() -> None:
-    """One thread per process; an interrupt is the parent's business."""
+    """One thread per process; an interrupt is the parent's business, and its end is this one's."""
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed asks nobody to end; its processes would wait for jobs for ever."""
+    if parent := parent_process():
+        parent.join()
+    os._exit(1)
 
 
 def _cores() -> int:
