@@ -118,7 +118,13 @@ def test_bootstrap_interval_equals_explicit_resampling() -> None:
 def test_bootstrap_interval_depends_on_the_seed_alone() -> None:
     hits = np.arange(1000) < 777
     assert bootstrap_interval(hits, seed=3) == bootstrap_interval(hits, seed=3)
-    assert bootstrap_interval(np.ones(9, bool)) == (1.0, 1.0)
+
+
+def test_videos_that_are_all_right_do_not_make_a_model_certain() -> None:
+    low, high = bootstrap_interval(np.ones(9, bool))
+    assert low**9 == pytest.approx(0.025)  # so rarely would 9 of 9 be right, were it true
+    assert high == 1.0
+    assert bootstrap_interval(np.zeros(9, bool)) == (0.0, pytest.approx(1 - low))
 
 
 def test_paired_interval_equals_explicit_resampling_of_pairs() -> None:

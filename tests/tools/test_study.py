@@ -330,6 +330,7 @@ def test_intervals_know_seeds_clips_and_pairs() -> None:
     assert apart[0] > 0
     assert apart[1] - apart[0] < (high - low) / 2  # the same clips: less noise than either
     assert interval(right, right) == (0, 0)
+    assert interval(np.ones((3, 400), bool)) == (pytest.approx(0.025 ** (1 / 400)), 1)
 
 
 def test_answers_are_in_one_order(finished: tuple[Path, int, float]) -> None:

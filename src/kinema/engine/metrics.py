@@ -22,6 +22,7 @@ Targets: TypeAlias = Ints | Bools
 
 TINY = np.finfo(np.float64).tiny
 ROUNDS = 10_000  # resampled accuracies behind an interval
+SAME = 1e-9  # accuracies that differ by less are one; a video more or less is at least 1e-7
 BINS = 15  # of confidence, as in arXiv:1706.04599
 
 
@@ -306,13 +307,12 @@ def bootstrap_interval(
         seed: of the resampling.
 
     Returns:
-        The lower and the upper end. Both are 0 or 1 when every video is wrong or right: a bootstrap
-        cannot see past what it was given.
+        The lower and the upper end; see `accuracy_ends` for when every video is right, or wrong.
     """
     _check_interval(hits, level)
     rng = np.random.default_rng(seed)
     means = rng.binomial(len(hits), float(np.mean(hits)), size=rounds) / len(hits)
-    return _ends(means, level)
+    return accuracy_ends(means, len(hits), level)
 
 
 def paired_interval(
@@ -332,7 +332,8 @@ def paired_interval(
         seed: of the resampling.
 
     Returns:
-        The lower and the upper end of accuracy before minus accuracy after.
+        The lower and the upper end of accuracy before minus accuracy after; both are 0 where no
+        answer changed.
     """
     if np.shape(before) != np.shape(after):
         raise ValueError(
@@ -343,7 +344,7 @@ def paired_interval(
     before, after = np.asarray(before, dtype=bool), np.asarray(after, dtype=bool)
     changes = np.array([np.sum(before & ~after), np.sum(after & ~before), np.sum(before == after)])
     drawn = np.random.default_rng(seed).multinomial(len(before), changes / len(before), rounds)
-    return _ends((drawn[:, 0] - drawn[:, 1]) / len(before), level)
+    return ends((drawn[:, 0] - drawn[:, 1]) / len(before), level)
 
 
 def _check_interval(hits: Bools, level: float) -> None:
@@ -353,9 +354,26 @@ def _check_interval(hits: Bools, level: float) -> None:
         raise ValueError("an interval needs at least one video, got none")
 
 
-def _ends(resampled: Floats, level: float) -> tuple[float, float]:
+def ends(resampled: Floats, level: float) -> tuple[float, float]:
+    """The interval that holds the middle of what was resampled."""
     low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def accuracy_ends(resampled: Floats, videos: int, level: float) -> tuple[float, float]:
+    """`ends` of accuracies over so many videos, also where all of them are right, or wrong.
+
+    Resampling knows nothing of what it did not see: every resample is 1 then, or 0. The exact bound
+    for what none of n videos shows (Clopper and Pearson) takes its place: it may be true of
+    1 - ((1 - level) / 2)^(1/n) of all videos.
+    """
+    low, high = ends(resampled, level)
+    unseen = 1 - ((1 - level) / 2) ** (1 / videos)
+    if resampled.max() < SAME:
+        return 0.0, unseen
+    if resampled.min() > 1 - SAME:
+        return 1 - unseen, 1.0
+    return low, high
 
 
 def _guessed(probs: Floats) -> Bools:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...engine.metrics import Bools, Floats, Ints
+from ...engine.metrics import Bools, Floats, Ints, accuracy_ends, ends
 from ...engine.scores import read_scores
 from .job import Job, scores_file
 from .plan import Plan
@@ -174,8 +174,7 @@ def interval(
         if base is not None:
             found -= _resampled(base, weights, rng)
         values[start : start + count] = found
-    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+    return accuracy_ends(values, clips, LEVEL) if base is None else ends(values, LEVEL)
 
 
 @lru_cache(maxsize=1)
