@@ -6,6 +6,7 @@ import csv
 import importlib.util
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,7 +30,7 @@ from kinema.tools.study.file import Budget, Case, Study, save_study
 from kinema.tools.study.plan import recipe_hash
 from kinema.tools.study.results import COLUMNS
 from kinema.tools.study.runner import open_slots
-from kinema.tools.study.summary import Answers, interval, read_answers, recalls
+from kinema.tools.study.summary import Answers, _check_clips, interval, read_answers, recalls
 
 RECIPE = {
     "model": "tsm_resnet18",
@@ -340,6 +341,36 @@ def test_answers_are_in_one_order(finished: tuple[Path, int, float]) -> None:
     row = next(row for row in table(out) if row["test"] == "normal")
     assert float(answers.hits.mean()) == float(row["top1"])
     assert to_plain(answers.labels) == sorted(answers.labels)
+
+
+def test_a_video_that_cannot_be_read_is_wrong_everywhere(place: Path, tmp_path: Path) -> None:
+    shutil.copytree(place / "clips", tmp_path / "clips")
+    damaged = sorted((tmp_path / "clips" / "test").rglob("*.mp4"))[0]
+    damaged.write_bytes(b"no video")
+    plain = yaml.safe_load((place / "study.yaml").read_text())
+    plain["models"].pop("broken")
+    plain |= {"data": [str(tmp_path / "clips")], "budget": {"steps": 2}, "tests": {"normal": {}}}
+    plain["set"] = ["on_error=skip", "max_skipped=0.5"]
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(plain, sort_keys=False))
+    out = tmp_path / "out"
+    words = [str(tmp_path / "study.yaml"), "--out", str(out), "--jobs", "1", "--device", "cpu"]
+    assert main(["study", *words]) == 0
+    told = {
+        (s["model"], s["test"]): s for s in json.loads((out / "meta.json").read_text())["summary"]
+    }
+    for row in table(out):
+        summary = told[row["model"], row["test"]]
+        assert int(row["clips"]) == summary["clips"] == 6
+        assert float(row["top1"]) == pytest.approx(summary["top1"])
+
+
+def test_runs_on_other_clips_are_not_compared() -> None:
+    one = Answers(
+        labels=("a", "b"), ids=("x", "y"), truth=np.eye(2) > 0, predicted=np.zeros(2, int)
+    )
+    _check_clips("clips", "test", [one, one])
+    with pytest.raises(ValueError, match="not all tested on the same clips of 'test'"):
+        _check_clips("clips", "test", [one, replace(one, ids=("x", "z"))])
 
 
 def test_an_answer_is_right_where_it_is_one_of_several_labels() -> None:

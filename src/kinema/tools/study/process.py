@@ -18,12 +18,14 @@ import threading
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import cast
+from typing import TypedDict, cast
 
 import torch
 
 from ... import checkpoint
-from ...data import DataSplits, load_data
+from ...data import DataSplits, Decoder, load_data
+from ...data.unread import OnError
+from ...engine.config import Recipe
 from ...engine.evaluate import evaluate
 from ...engine.metrics import summarise
 from ...engine.report import write_report
@@ -103,10 +105,8 @@ def run_job(job: Job, folder: Path, device: str | None, jobs: int = 1) -> None:
         path = scores_file(job, folder, name)
         if case != Case():
             manifest = tested(job.path, splits, case.split)
-            evaluate(
-                _model(folder, case, where), manifest, protocol=case.protocol,
-                workers=job.recipe.workers, decoder=job.recipe.decoder, out=path,
-            )  # fmt: skip
+            model = _model(folder, case, where)
+            evaluate(model, manifest, protocol=case.protocol, out=path, **reading(job.recipe))
         tests[name] = _figures(path)
     if job.temporal:
         _test_orders(job, folder, splits, where)
@@ -125,9 +125,7 @@ def run_job(job: Job, folder: Path, device: str | None, jobs: int = 1) -> None:
 def _test_orders(job: Job, folder: Path, splits: DataSplits, device: torch.device) -> None:
     """Scores the run's test in all orders of frames, and adds them to its card and its report."""
     model, manifest = _model(folder, Case(), device), tested(job.path, splits, None)
-    found = temporal_sensitivity(
-        model, manifest, workers=job.recipe.workers, decoder=job.recipe.decoder, out=folder
-    )
+    found = temporal_sensitivity(model, manifest, out=folder, **reading(job.recipe))
     probs = {order: result.probs for order, result in found.items()}
     use = summarise_orders(probs, found["normal"].targets, model.spec.labels)
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
@@ -135,6 +133,25 @@ def _test_orders(job: Job, folder: Path, splits: DataSplits, device: torch.devic
         text = json.dumps({**card, "temporal": to_plain(use.orders)}, indent=2)
         temporary.write_text(text + "\n", encoding="utf-8")
     write_report(folder)
+
+
+class Reading(TypedDict):
+    """How test videos are read, as the run's own test reads them."""
+
+    workers: int
+    decoder: Decoder
+    on_error: OnError
+    max_skipped: float
+
+
+def reading(recipe: Recipe) -> Reading:
+    """What further tests of a run share with its own."""
+    return {
+        "workers": recipe.workers,
+        "decoder": recipe.decoder,
+        "on_error": recipe.on_error,
+        "max_skipped": recipe.max_skipped,
+    }
 
 
 def _model(folder: Path, case: Case, device: torch.device) -> VideoModel:

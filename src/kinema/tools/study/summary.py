@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...engine.metrics import Bools, Floats, Ints, accuracy_ends, ends
+from ...engine.metrics import Bools, Floats, Ints, accuracy_ends, ends, truth_of
 from ...engine.scores import read_scores
 from .job import Job, scores_file
 from .plan import Plan
@@ -25,7 +25,10 @@ LEVEL = 0.95
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """One run's answers to one test: n ids in order, (n, K) true and (n,) predicted classes."""
+    """One run's answers to one test: n ids in order, (n, K) true and (n,) predicted classes.
+
+    The class of a video that could not be read is -1, which is wrong, as in a run's own figures.
+    """
 
     labels: tuple[str, ...]
     ids: tuple[str, ...]
@@ -36,7 +39,7 @@ class Answers:
     def hits(self) -> Bools:
         """(n,) whether each is right."""
         right: Bools = self.truth[np.arange(len(self.predicted)), self.predicted]
-        return right
+        return right & (self.predicted >= 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,12 +78,15 @@ class Summary:
 def read_answers(path: Path) -> Answers:
     """The answers in a scores file, by id, so that runs can be compared clip by clip."""
     scores = read_scores(path)
-    order = np.argsort(scores.ids)
+    ids = (*scores.ids, *(one.id for one in scores.missed))
+    unread = truth_of(scores.unread, len(scores.labels))
+    predicted = np.append(scores.probs.argmax(axis=1), np.full(len(unread), -1))
+    order = np.argsort(ids)
     return Answers(
         labels=scores.labels,
-        ids=tuple(scores.ids[i] for i in order),
-        truth=scores.truth[order],
-        predicted=scores.probs.argmax(axis=1)[order],
+        ids=tuple(ids[i] for i in order),
+        truth=np.concatenate([scores.truth, unread])[order],
+        predicted=predicted[order],
     )
 
 
@@ -112,6 +118,7 @@ def summarise_study(plan: Plan, read: Reader) -> list[Summary]:
                 ]
                 for title in plan.study.models
             }
+            _check_clips(data, test, [one for all_ in answers.values() for one in all_])
             hits = {t: np.stack([a.hits for a in all_]) for t, all_ in answers.items() if all_}
             for title, own in hits.items():
                 seeds = tuple(job.recipe.seed for job in done[data, title])
@@ -138,6 +145,17 @@ def summarise_study(plan: Plan, read: Reader) -> list[Summary]:
                     )
                 )
     return found
+
+
+def _check_clips(data: str, test: str, answers: Sequence[Answers]) -> None:
+    """Refuses to compare runs that were tested on different clips."""
+    if len({one.ids for one in answers}) > 1:
+        some, more = sorted({one.ids for one in answers}, key=len)[:2]
+        differing = sorted(set(some) ^ set(more))
+        raise ValueError(
+            f"the runs on {data} were not all tested on the same clips of {test!r}: only some have "
+            f"{differing[0]} (of {len(differing)} such); delete their folders to repeat them"
+        )
 
 
 def recalls(answers: Answers) -> Floats:
