@@ -48,7 +48,9 @@ def test_right_frames_or_an_error(
     else:
         assert (found.count, found.right, found.refused) == (case.count, case.count, ())
     page = (repository / "docs" / "hard-files.md").read_text(encoding="utf-8")
-    if f"PyAV {av.__version__}" in page:  # causes are FFmpeg's words
+    # Causes are FFmpeg's words. How many frames a damaged byte costs depends on the bytes that were
+    # written, and an encoder may write others on another processor than the page's.
+    if f"PyAV {av.__version__}" in page and not (case.damaged and found.count):
         row = next(line for line in page.splitlines() if line.startswith(f"| {name} |"))
         told = row.split(" | ")[1 + DECODERS.index(decoder)].removesuffix(" |")
         assert told == str(found), "run python benchmarks/hard_files.py"
