@@ -235,6 +235,7 @@ def test_a_study_computes_in_one_format_wherever_it_goes_on(
         ({"seeds": [1, 1]}, "must not hold anything twice"),
         ({"seeds": []}, "seeds must hold at least one entry"),
         ({"name": "a/b"}, "must be the name of a folder, such as 'a-b'"),
+        ({"name": ""}, "must be the name of a folder, such as 'study'"),
     ],
 )
 def test_a_wrong_plan_is_refused_before_the_first_run(
@@ -330,6 +331,9 @@ def test_intervals_know_seeds_clips_and_pairs() -> None:
     apart = interval(better, right)
     assert apart[0] > 0
     assert apart[1] - apart[0] < (high - low) / 2  # the same clips: less noise than either
+    spread = np.stack([np.arange(9000) < n for n in (6300, 6800, 6700)])  # by 2.9 points
+    low, high = interval(spread)
+    assert high - low == pytest.approx(2 * 1.96 * 0.029 / np.sqrt(3), rel=0.15)
     assert interval(right, right) == (0, 0)
     assert interval(np.ones((3, 400), bool)) == (pytest.approx(0.025 ** (1 / 400)), 1)
 

@@ -140,9 +140,10 @@ class Study:
     baseline: str = ""
 
     def __post_init__(self) -> None:
-        if self.name != slug(self.name):
+        if not self.name or self.name != slug(self.name):
+            proposed = slug(self.name) or "study"
             raise ValueError(
-                f"name={self.name!r} must be the name of a folder, such as {slug(self.name)!r}"
+                f"name={self.name!r} must be the name of a folder, such as {proposed!r}"
             )
         for what, values in (("data", self.data), ("models", self.models), ("seeds", self.seeds)):
             if not values:

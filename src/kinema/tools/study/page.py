@@ -58,7 +58,7 @@ def write_page(
         overview=_overview(study, summaries, meta["data"]) if len(meta["data"]) > 1 else None,
         sets=[_set(title, about, rows, summaries) for title, about in meta["data"].items()],
         rounds=f"{ROUNDS:,}",
-        one_seed=len(study.seeds) == 1,
+        one_seed=all(len(summary.seeds) == 1 for summary in summaries),
         facts=_facts(rows, meta),
         study=study_text(study),
     )
@@ -89,7 +89,7 @@ def _tiles(study: Study, states: Sequence[State]) -> list[Tile]:
         Tile(name="Models", value=f"{len(study.models)}", note=f"baseline {study.baseline}"),
         Tile(name="Data sets", value=f"{len(study.data)}", note=_count(len(study.seeds), "seed")),
         Tile(name="Budget", value=str(study.budget or "recipe").split(" of ")[0],
-             note="the same for every model" if study.budget else "each recipe's own length"),
+             note="of every model" if study.budget else "each recipe's own length"),
     ]  # fmt: skip
 
 
@@ -133,9 +133,10 @@ def _set(
 def _test(
     name: str, found: Sequence[Summary], rows: Rows, bounds: Mapping[str, Any]
 ) -> dict[str, object]:
-    row = next(row for row in rows if row["test"] == name)
-    frames = sorted({row["frames"] for row in rows if row["test"] == name})
-    words = f"{row['clips']} videos of {row['split']}, protocol {row['protocol']}, "
+    mine = [row for row in rows if row["test"] == name]
+    row, frames = mine[0], sorted({row["frames"] for row in mine})
+    protocols = " or ".join(dict.fromkeys(str(row["protocol"]) for row in mine))
+    words = f"{row['clips']} videos of {row['split']}, protocol {protocols}, "
     words += _count_of(frames)
     if bounds["note"]:
         words = f"{bounds['note']}; {words}"

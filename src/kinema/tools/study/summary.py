@@ -58,6 +58,7 @@ class Summary:
         mean_class: mean over the seeds.
         difference: top-1 minus the baseline's; None: for the baseline, and where it has no run.
         difference_interval: 95 % of it.
+        sure: whether that leaves out zero and knows of seeds: both models have two or more.
         classes: name -> recall, mean over the seeds; nan for a class without clips.
     """
 
@@ -72,6 +73,7 @@ class Summary:
     mean_class: float
     difference: float | None
     difference_interval: tuple[float, float] | None
+    sure: bool
     classes: Mapping[str, float]
 
 
@@ -123,9 +125,11 @@ def summarise_study(plan: Plan, read: Reader) -> list[Summary]:
             for title, own in hits.items():
                 seeds = tuple(job.recipe.seed for job in done[data, title])
                 base = hits.get(plan.study.baseline)
-                known = title != plan.study.baseline and base is not None
                 recall = np.stack([recalls(a) for a in answers[title]]).mean(axis=0)
-                difference = float(own.mean() - base.mean()) if known and base is not None else None
+                difference, apart, sure = None, None, False
+                if base is not None and title != plan.study.baseline:
+                    difference, apart = float(own.mean() - base.mean()), interval(own, base)
+                    sure = min(len(own), len(base)) > 1 and not apart[0] <= 0 <= apart[1]
                 found.append(
                     Summary(
                         data=data,
@@ -138,7 +142,8 @@ def summarise_study(plan: Plan, read: Reader) -> list[Summary]:
                         each=tuple(float(row.mean()) for row in own),
                         mean_class=float(np.nanmean(recall)),
                         difference=difference,
-                        difference_interval=interval(own, base) if known else None,
+                        difference_interval=apart,
+                        sure=sure,
                         classes=dict(
                             zip(answers[title][0].labels, map(float, recall), strict=True)
                         ),
@@ -203,10 +208,14 @@ def _drawn_clips(clips: int, count: int, seed: int, start: int) -> Floats:
 
 
 def _resampled(hits: Bools, clip_weights: Floats, rng: np.random.Generator) -> Floats:
-    """(R,) accuracies of redrawn seeds, on clips with the given weights (R, n)."""
-    seeds = len(hits)
+    """(R,) accuracies of redrawn seeds, on clips with the given weights (R, n).
+
+    One seed less than there are is drawn: means of S - 1 draws from S values vary as much as means
+    of S seeds do, those of S draws by (S - 1) / S too little, which with three seeds is a third.
+    """
+    seeds, few = len(hits), max(1, len(hits) - 1)
     each = clip_weights @ hits.T.astype(np.float64)  # (R, S)
-    drawn = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=len(clip_weights)) / seeds
+    drawn = rng.multinomial(few, np.full(seeds, 1 / seeds), size=len(clip_weights)) / few
     return (each * drawn).sum(axis=1)
 
 
