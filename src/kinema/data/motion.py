@@ -6,7 +6,9 @@ displacements; the start is uniform on the torus, so every single frame has the 
 the class. Classes come in pairs that are each other's reversal in time (or, for the two
 oscillations, have the same set of states in another order), so a method that does not see the
 order of frames cannot tell the two of a pair apart: `order_blind_ceiling` is what it can reach.
-Every frame is coded on its own, so compression leaves no trace of the frame before either.
+Every frame is coded on its own, so no frame holds pixels of the one before. (The encoder's constant
+rate factor still sets how finely a frame is coded by what it has coded, and a clip and its reversal
+differ by that in most frames, by a grey level or so; networks on single frames stay at chance.)
 """
 
 from __future__ import annotations
