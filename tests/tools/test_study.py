@@ -211,6 +211,16 @@ def test_a_study_computes_in_one_format_wherever_it_goes_on(
     make_plan(replace(study, set=("precision=fp32",)), tmp_path, device="cpu")  # the remedy
 
 
+@pytest.mark.parametrize("text", ["", "[]", '{"recipe": '])
+def test_a_damaged_run_is_named_with_the_remedy(place: Path, tmp_path: Path, text: str) -> None:
+    plan = make_plan(written(place), tmp_path, device="cpu")
+    folder = plan.folder(plan.jobs[0])
+    folder.mkdir(parents=True)
+    (folder / "job.json").write_text(text)
+    with pytest.raises(ValueError, match=r"job\.json is .*damaged.*; delete .*seed3 to repeat"):
+        make_plan(written(place), tmp_path, device="cpu")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

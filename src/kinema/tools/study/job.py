@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ...engine.config import Recipe
 from ...engine.temporal import ORDERS, Order, score_files
@@ -91,7 +92,24 @@ class Job:
     @classmethod
     def load(cls, folder: Path) -> Job:
         """Reads what `save` wrote."""
-        return from_plain(cls, json.loads((folder / JOB_FILE).read_text(encoding="utf-8")))
+        return from_plain(cls, read_json(folder / JOB_FILE))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What a file of a run's folder holds.
+
+    Raises:
+        ValueError: where it is missing, or holds something else than it was written with.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{path} is missing or damaged ({error}); delete {path.parent} to repeat the run"
+        ) from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} is damaged; delete {path.parent} to repeat the run")
+    return found
 
 
 def test_names(job: Job) -> tuple[str, ...]:

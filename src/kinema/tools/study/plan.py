@@ -27,7 +27,7 @@ from ...plain import from_plain, to_plain
 from ...types import JSON, EvalProtocol, InputSpec
 from ..profile import profile
 from .file import BACKWARD, Case, Study, slug
-from .job import JOB_FILE, RESULT_FILE, Job, order_tests, test_names
+from .job import JOB_FILE, RESULT_FILE, Job, order_tests, read_json, test_names
 from .sources import Source, motion_name, open_source, titles
 
 MAX_WORKERS = 8
@@ -257,7 +257,7 @@ def _compare(job: Job, folder: Path) -> None:
         if folder.exists() and any(folder.iterdir()):
             raise ValueError(f"{folder} holds a run that is not this study's; choose another --out")
         return
-    plain = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
+    plain = read_json(folder / JOB_FILE)
     with located(f"{folder / JOB_FILE}"):  # read as a recipe, so that settings newer than it count
         plain["recipe"] = to_plain(from_plain(Recipe, plain["recipe"], "recipe"))
     before, now = _decisive(plain), _decisive(to_plain(job))

@@ -16,7 +16,7 @@ from ...engine.runtime import command, commit, machine, versions
 from ...files import atomic
 from ...plain import to_plain
 from ...types import JSON
-from .job import ERROR_FILE, RESULT_FILE, Job, test_names
+from .job import ERROR_FILE, RESULT_FILE, Job, read_json, test_names
 from .page import State, write_page
 from .plan import Plan
 from .summary import Reader, summarise_study
@@ -78,8 +78,7 @@ def write_table(rows: list[Row], out: Path) -> None:
 def job_rows(plan: Plan, job: Job) -> list[Row]:
     """One row per test of a finished run."""
     folder = plan.folder(job)
-    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    result = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))
+    card, result = read_json(folder / "card.json"), read_json(folder / RESULT_FILE)
     measured, training = result["measured"], card["training"]
     of_machine, of_versions, made = card["machine"], card["versions"], card["commit"] or {}
     recipe = job.recipe
