@@ -206,6 +206,13 @@ def scored(hits):
     return probs
 
 
+def test_a_model_of_one_answer_recognises_nothing():
+    targets = np.repeat([0, 1], 20)
+    probs = dict.fromkeys(ORDERS, np.tile([0.8, 0.1, 0.1], (40, 1)))
+    verdicts = {row.label: row.verdict for row in summarise_orders(probs, targets, "abc").classes}
+    assert verdicts == {"a": "not recognised", "b": "not recognised"}
+
+
 @pytest.mark.parametrize(
     ("normal", "reversed_", "shuffled", "frozen", "verdict"),
     [

@@ -265,13 +265,16 @@ def summarise_orders(
     classes = []
     for index in np.unique(targets).tolist():
         own = targets == index
+        named = _mean(found["normal"][~own] == index) or 0.0  # of videos that are something else
         recall = {order: float(hits[order][own].mean()) for order in ORDERS}
         use = ClassUse(
             label=labels[index],
             support=int(own.sum()),
             recall=recall,
             drop=max(recall["normal"] - recall[order] for order in CHANGED),
-            verdict=_verdict({order: hits[order][own] for order in ORDERS}, 1 / len(labels)),
+            verdict=_verdict(
+                {order: hits[order][own] for order in ORDERS}, max(1 / len(labels), named)
+            ),
             partner=labels[pairs[index]] if index in pairs else None,
             taken=_mean(taken[own & paired]),
         )
@@ -295,7 +298,11 @@ def summarise_orders(
 
 
 def _verdict(hits: Mapping[Order, Bools], chance: float) -> Verdict:
-    """What a class is recognised by, from which of its videos are right in each order."""
+    """What a class is recognised by, from which of its videos are right in each order.
+
+    A class that is named as often where it is not, `chance`, is not recognised: a model that always
+    gives one answer finds all videos of that class.
+    """
     normal = hits["normal"]
     if len(normal) < MIN_VIDEOS:
         return "too few videos"
