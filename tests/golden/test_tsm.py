@@ -83,10 +83,12 @@ def test_network_within_1e_4_of_the_norm(tag: str) -> None:
     clip = rule_clip(g["input_tag"], (n, channels, h, w)).view(n, -1, 3, h, w).transpose(1, 2)
     wanted = tensor(g["logits"])
     # In float64, as the non-local network's softmax of large scores makes much of float32's last
-    # digits, which differ between processors: 1e-4 of the norm on one, 1.5e-4 on another.
-    with torch.no_grad():
-        logits = model.double()(clip.double().contiguous())
-    assert (logits - wanted).norm() < 1e-4 * wanted.norm()
+    # digits, which differ between processors: 1e-4 of the norm on one, 1.5e-4 on another. All other
+    # networks are within 5e-7 in float32 too.
+    for kind, bound in ((torch.float32, 1e-3 if "_nl" in tag else 1e-4), (torch.float64, 1e-4)):
+        with torch.no_grad():
+            logits = model.to(kind)(clip.to(kind).contiguous())
+        assert (logits - wanted).norm() < bound * wanted.norm()
 
 
 def test_online_mobilenet_within_1e_5() -> None:

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from kinema import checkpoint
 from kinema.cli import main
 from kinema.engine.config import load_recipe
 from kinema.engine.scores import read_scores
+from waiting import ended, wait_for
 
 CLASSES = ("left", "right", "grow")
 SMALL = (
@@ -259,21 +259,3 @@ def started(words: list[str], out: Path) -> subprocess.Popen[str]:
     )
     wait_for(lambda: (out / "metrics.csv").exists() or process.poll() is not None)
     return process
-
-
-def ended(group: int) -> bool:
-    """Whether no process of a group is left; the first one's end must have been waited for."""
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return True
-    return False
-
-
-def wait_for(condition: object, *, seconds: float = 60.0) -> None:
-    """Returns when `condition()` is true."""
-    assert callable(condition)
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "nothing happened"
-        time.sleep(0.02)

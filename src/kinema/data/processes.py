@@ -85,8 +85,9 @@ def _start() -> None:
 
 def _end_with_parent() -> None:
     """A parent that was killed asks nobody to end; its processes would wait for jobs for ever."""
-    if parent := parent_process():
-        parent.join()
+    parent = parent_process()
+    assert parent is not None, "only processes that were started here come here"
+    parent.join()
     os._exit(1)
 
 

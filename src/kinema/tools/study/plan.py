@@ -270,7 +270,7 @@ def _compare(job: Job, folder: Path) -> None:
         more = f"; and {len(differing) - 3} more" if len(differing) > 3 else ""
         raise ValueError(
             f"{folder} holds a run of other settings, data or tests: {'; '.join(differing[:3])}"
-            f"{more}; choose another --out, or delete that folder"
+            f"{more}; set it back, choose another --out, or delete that folder"
         )
 
 
